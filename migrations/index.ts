@@ -1,0 +1,16 @@
+import { CreateEventLog1760000000000 } from './1760000000000-create-event-log.js';
+import { CreateIdempotencyKeys1760000100000 } from './1760000100000-create-idempotency-keys.js';
+import { CreateProjects1760000200000 } from './1760000200000-create-projects.js';
+import { CreateAgents1760000300000 } from './1760000300000-create-agents.js';
+import { CreateTasks1760000400000 } from './1760000400000-create-tasks.js';
+import { CreateWorkflows1760000500000 } from './1760000500000-create-workflows.js';
+
+/** All migrations, oldest first. Two branches that add one conflict here, on purpose. */
+export const migrations = [
+  CreateEventLog1760000000000,
+  CreateIdempotencyKeys1760000100000,
+  CreateProjects1760000200000,
+  CreateAgents1760000300000,
+  CreateTasks1760000400000,
+  CreateWorkflows1760000500000,
+];

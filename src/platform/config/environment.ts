@@ -1,0 +1,120 @@
+import { IsBoolean, IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
+import { IsOptionalUrl, IsOrigins, readOrigins } from './variable-rules.js';
+
+/** Every variable that Flightdeck reads, with its default. `.env.example` lists the same, in the same order. */
+export class Environment {
+  /** Where this runs. */
+  @IsIn(['development', 'production', 'test'])
+  ENVIRONMENT: string = 'development';
+
+  /** Which part of the work this process does: all, api (HTTP and sockets) or worker (background work). */
+  @IsIn(['all', 'api', 'worker'])
+  ROLE: string = 'all';
+
+  /** More detail in the log: sets LOG_LEVEL to debug when that is not given. */
+  @IsBoolean()
+  DEBUG: boolean = false;
+
+  /** The address to listen on. Empty: 127.0.0.1 in development, 0.0.0.0 in production. */
+  @IsString()
+  HOST: string = '';
+
+  /** The port to listen on; 0 picks a free one. */
+  @IsInt()
+  @Min(0)
+  @Max(65535)
+  PORT: number = 8000;
+
+  /** Where the embedded database and files are kept. */
+  @IsString()
+  @Matches(/\S/, { message: 'DATA_DIR must not be empty' })
+  DATA_DIR: string = './data';
+
+  /** A PostgreSQL server (14 or newer), e.g. postgres://user:password@host:5432/flightdeck. Empty: embedded. */
+  @IsOptionalUrl('postgres', 'postgresql')
+  DATABASE_URL: string = '';
+
+  /** Connections to the database that this process may hold. */
+  @IsInt()
+  @Min(4)
+  @Max(500)
+  DATABASE_POOL_SIZE: number = 20;
+
+  /** A Redis server (6.2 or newer) for the job queue. Empty: the queue lives in the database. */
+  @IsOptionalUrl('redis', 'rediss')
+  REDIS_URL: string = '';
+
+  /** Web origins that may call the API and open sockets: a comma list or a JSON list. */
+  @IsOrigins()
+  CORS_ORIGINS: string = 'http://localhost:3000,http://localhost:8000';
+
+  /** debug, info, warning or error. */
+  @IsIn(['debug', 'info', 'warning', 'error'])
+  LOG_LEVEL: string = 'info';
+
+  /** standard (for people) or json (one object per line). */
+  @IsIn(['standard', 'json'])
+  LOG_FORMAT: string = 'standard';
+
+  /** The largest JSON body that is accepted, in bytes. */
+  @IsInt()
+  @Min(1024)
+  @Max(104_857_600)
+  BODY_LIMIT_BYTES: number = 1_048_576;
+
+  /** Silence after which an agent counts as offline, in seconds. */
+  @IsInt()
+  @Min(1)
+  @Max(86_400)
+  AGENT_OFFLINE_AFTER_SECONDS: number = 15;
+
+  /** How often expired leases, silent agents and due runs are looked for, in seconds. */
+  @IsInt()
+  @Min(1)
+  @Max(60)
+  SWEEP_EVERY_SECONDS: number = 2;
+
+  /** How long the answer to a request with an Idempotency-Key is kept, in hours. */
+  @IsInt()
+  @Min(1)
+  @Max(720)
+  IDEMPOTENCY_KEEP_HOURS: number = 24;
+
+  /** Bytes that may wait for a socket that does not read before it is disconnected. */
+  @IsInt()
+  @Min(16_384)
+  @Max(1_073_741_824)
+  SOCKET_BUFFER_LIMIT_BYTES: number = 1_048_576;
+
+  /** Messages that one socket may send per second, with bursts of twice that. */
+  @IsInt()
+  @Min(1)
+  @Max(100_000)
+  SOCKET_MESSAGES_PER_SECOND: number = 50;
+
+  /** How long a stopping server waits for what is under way, in seconds. */
+  @IsInt()
+  @Min(1)
+  @Max(300)
+  SHUTDOWN_TIMEOUT_SECONDS: number = 8;
+
+  get is_embedded(): boolean {
+    return this.DATABASE_URL === '';
+  }
+
+  get serves_http(): boolean {
+    return this.ROLE !== 'worker';
+  }
+
+  get does_background_work(): boolean {
+    return this.ROLE !== 'api';
+  }
+
+  get host(): string {
+    return this.HOST || (this.ENVIRONMENT === 'production' ? '0.0.0.0' : '127.0.0.1');
+  }
+
+  get cors_origins(): string[] {
+    return readOrigins(this.CORS_ORIGINS) ?? [];
+  }
+}

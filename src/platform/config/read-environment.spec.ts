@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest';
+import { Environment } from './environment.js';
+import { BadEnvironment, environmentFields, readEnvironment } from './read-environment.js';
+
+function mistakesOf(source: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readEnvironment(source);
+    return [];
+  } catch (error) {
+    return (error as BadEnvironment).mistakes;
+  }
+}
+
+describe('the environment', () => {
+  it('has a default for everything', () => {
+    expect(readEnvironment({})).toEqual(new Environment());
+    expect(readEnvironment({})).toMatchObject({
+      PORT: 8000,
+      DATA_DIR: './data',
+      LOG_LEVEL: 'info',
+      LOG_FORMAT: 'standard',
+    });
+  });
+
+  it('names all its mistakes in one message', () => {
+    const source = {
+      ENVIRONMENT: 'moon',
+      DEBUG: 'perhaps',
+      PORT: '70000',
+      DATABASE_URL: 'mysql://root:secret@db/flightdeck',
+      REDIS_URL: 'localhost:6379',
+      CORS_ORIGINS: '["http://ok.example", 7]',
+      LOG_LEVEL: 'loud',
+      BODY_LIMIT_BYTES: 'big',
+      SWEEP_EVERY_SECONDS: '1.5',
+    };
+
+    const mistakes = mistakesOf(source);
+
+    expect(mistakes).toHaveLength(Object.keys(source).length);
+    for (const name of Object.keys(source)) expect(mistakes).toContainEqual(expect.stringMatching(`^${name} must`));
+    expect(() => readEnvironment(source)).toThrow(/^The environment has mistakes:\n(  - .+\n?){9}$/);
+  });
+
+  it('never shows a URL, which may hold a password', () => {
+    const message = mistakesOf({ DATABASE_URL: 'mysql://root:secret@db', REDIS_URL: 'http://:secret@cache' }).join();
+
+    expect(message).toContain('not shown');
+    expect(message).not.toContain('secret');
+    expect(message).not.toContain('mysql');
+  });
+
+  it.each([
+    ['ENV', 'production', 'ENVIRONMENT', 'production'],
+    ['API_HOST', '10.0.0.1', 'HOST', '10.0.0.1'],
+    ['API_PORT', '9000', 'PORT', 9000],
+  ])('takes the older name %s', (alias, given, name, value) => {
+    expect(readEnvironment({ [alias]: given })).toMatchObject({ [name]: value });
+    expect(readEnvironment({ [alias]: given, [name]: '' })).toMatchObject({ [name]: value });
+  });
+
+  it('prefers the newer name', () => {
+    expect(
+      readEnvironment({ PORT: '1', API_PORT: '2', HOST: 'a', API_HOST: 'b', ENVIRONMENT: 'test', ENV: 'production' }),
+    ).toMatchObject({
+      PORT: 1,
+      HOST: 'a',
+      ENVIRONMENT: 'test',
+    });
+  });
+
+  it.each([
+    [['true', '1', 'yes', 'on', 'TRUE', ' True '], true],
+    [['false', '0', 'no', 'off', 'False', ''], false],
+  ])('reads %j as %s', (texts, value) => {
+    for (const DEBUG of texts) expect(readEnvironment({ DEBUG }).DEBUG).toBe(value);
+  });
+
+  it('treats an empty or blank value as absent', () => {
+    const blank = Object.fromEntries(environmentFields().map((name) => [name, '  ']));
+
+    expect(readEnvironment(blank)).toEqual(new Environment());
+  });
+
+  it('ignores case and surrounding space where only words are allowed', () => {
+    expect(
+      readEnvironment({ LOG_LEVEL: ' WARNING', LOG_FORMAT: 'JSON', ENVIRONMENT: 'Production', ROLE: 'API' }),
+    ).toMatchObject({
+      LOG_LEVEL: 'warning',
+      LOG_FORMAT: 'json',
+      ENVIRONMENT: 'production',
+      ROLE: 'api',
+    });
+  });
+
+  it('logs more with DEBUG, unless LOG_LEVEL says how much', () => {
+    expect(readEnvironment({ DEBUG: 'true' }).LOG_LEVEL).toBe('debug');
+    expect(readEnvironment({ DEBUG: 'true', LOG_LEVEL: 'error' }).LOG_LEVEL).toBe('error');
+  });
+
+  it('listens on the loopback, except in production', () => {
+    expect(readEnvironment({}).host).toBe('127.0.0.1');
+    expect(readEnvironment({ ENVIRONMENT: 'test' }).host).toBe('127.0.0.1');
+    expect(readEnvironment({ ENVIRONMENT: 'production' }).host).toBe('0.0.0.0');
+    expect(readEnvironment({ ENVIRONMENT: 'production', HOST: '10.1.2.3' }).host).toBe('10.1.2.3');
+  });
+
+  it.each([
+    ['http://a.example, https://b.example:8443 ,', ['http://a.example', 'https://b.example:8443']],
+    ['["http://a.example", "https://b.example"]', ['http://a.example', 'https://b.example']],
+    ['http://Localhost:3000/', ['http://localhost:3000']],
+    ['*', ['*']],
+    ['[]', []],
+  ])('reads the origins of %s', (CORS_ORIGINS, origins) => {
+    expect(readEnvironment({ CORS_ORIGINS }).cors_origins).toEqual(origins);
+  });
+
+  it.each([
+    'localhost:3000',
+    'http://a.example/path',
+    'javascript:alert(1)',
+    '["http://a.example"',
+    '[1]',
+    'ftp://a.example',
+  ])('refuses the origins %s', (CORS_ORIGINS) => {
+    expect(mistakesOf({ CORS_ORIGINS })).toEqual([
+      expect.stringContaining('CORS_ORIGINS must be a comma list or a JSON list'),
+    ]);
+  });
+
+  it.each([
+    'postgres://user:pa%40ss@localhost:5432/flightdeck',
+    'postgresql://flightdeck_postgres/flightdeck?sslmode=require',
+    'postgresql:///flightdeck?host=/var/run/postgresql',
+    'postgres://[::1]:5432/flightdeck',
+  ])('takes the database address %s', (DATABASE_URL) => {
+    expect(readEnvironment({ DATABASE_URL })).toMatchObject({ DATABASE_URL, is_embedded: false });
+  });
+
+  it.each(['redis://:secret@cache_1:6379/0', 'rediss://cache.example'])('takes the Redis address %s', (REDIS_URL) => {
+    expect(readEnvironment({ REDIS_URL }).REDIS_URL).toBe(REDIS_URL);
+  });
+});

@@ -1,0 +1,52 @@
+import { validateSync } from 'class-validator';
+import { Environment } from './environment.js';
+
+/** Older names of variables; the newer one wins when both are given. */
+const ALIASES: Record<string, string> = { ENVIRONMENT: 'ENV', HOST: 'API_HOST', PORT: 'API_PORT' };
+
+/** All that is wrong with the environment, in one message for the person who starts the server. */
+export class BadEnvironment extends Error {
+  constructor(readonly mistakes: readonly string[]) {
+    super(`The environment has ${mistakes.length === 1 ? 'a mistake' : 'mistakes'}:\n  - ${mistakes.join('\n  - ')}`);
+  }
+}
+
+/** Reads the variables once, at boot; an empty one counts as absent. Throws {@link BadEnvironment} naming every bad one. */
+export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
+  const environment = new Environment();
+  for (const name of environmentFields()) {
+    const given = source[name]?.trim() || source[ALIASES[name] ?? '']?.trim();
+    if (given) Object.assign(environment, { [name]: convert(name, given, environment) });
+  }
+  if (environment.DEBUG && !source.LOG_LEVEL?.trim()) environment.LOG_LEVEL = 'debug';
+
+  const errors = validateSync(environment, { stopAtFirstError: true });
+  if (errors.length > 0) {
+    throw new BadEnvironment(
+      errors.map(
+        ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
+      ),
+    );
+  }
+  return environment;
+}
+
+/** The names of the variables, in the order of the class. */
+export function environmentFields(): string[] {
+  return Object.keys(new Environment()).filter((name) => /^[A-Z]/.test(name));
+}
+
+function convert(name: string, given: string, environment: Environment): unknown {
+  const fallback = environment[name as keyof Environment];
+  if (typeof fallback === 'number') return /^-?\d+(\.\d+)?$/.test(given) ? Number(given) : given;
+  if (typeof fallback === 'boolean') {
+    if (/^(true|1|yes|on)$/i.test(given)) return true;
+    if (/^(false|0|no|off)$/i.test(given)) return false;
+    return given;
+  }
+  return /^(LOG_LEVEL|LOG_FORMAT|ENVIRONMENT|ROLE)$/.test(name) ? given.toLowerCase() : given;
+}
+
+/** A URL may hold a password: only its kind is shown. */
+const show = (name: string, value: unknown): string =>
+  name.endsWith('_URL') ? 'not shown: it may hold a password' : `'${String(value)}'`;

@@ -1,0 +1,44 @@
+import { ValidateBy } from 'class-validator';
+
+/** Empty, or the address of a server. Not `@IsUrl()`: it refuses sockets and the host names that Compose makes. */
+export const IsOptionalUrl = (...protocols: string[]): PropertyDecorator =>
+  ValidateBy({
+    name: 'isOptionalUrl',
+    validator: {
+      validate: (value: string) => value === '' || (URL.canParse(value) && protocols.includes(protocolOf(value))),
+      defaultMessage: (args) => `${args!.property} must be a ${protocols[0]}:// address`,
+    },
+  });
+
+const protocolOf = (url: string): string => new URL(url).protocol.slice(0, -1);
+
+/** A comma list or a JSON list of web origins, or `*`. */
+export const IsOrigins = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isOrigins',
+    validator: {
+      validate: (value: string) => readOrigins(value)?.every(isOrigin) ?? false,
+      defaultMessage: (args) =>
+        `${args!.property} must be a comma list or a JSON list of web origins such as http://localhost:3000`,
+    },
+  });
+
+/** As browsers send them: without a path, also not a slash. Null when it is no list of texts. */
+export function readOrigins(text: string): string[] | null {
+  const list = text.trim().startsWith('[') ? parseList(text) : text.split(',');
+  return (
+    list?.map((origin) => origin.trim().replace(/\/$/, '').toLowerCase()).filter((origin) => origin !== '') ?? null
+  );
+}
+
+function parseList(text: string): string[] | null {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : null;
+  } catch {
+    return null;
+  }
+}
+
+const isOrigin = (text: string): boolean =>
+  text === '*' || (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text);

@@ -1,0 +1,36 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** Where a change came from, as the event log names it. */
+export type EventSource = 'agent' | 'user' | 'system' | 'webhook' | 'scheduler';
+
+/** Who is acting and in which request, for all code below an entry point (HTTP, socket, job). */
+export interface RequestContext {
+  source: EventSource;
+  actor_type: string;
+  actor_id: string | null;
+  request_id: string | null;
+  /** Method and path, or the name of the socket message or job. */
+  endpoint: string | null;
+  ip: string | null;
+}
+
+const SYSTEM: RequestContext = {
+  source: 'system',
+  actor_type: 'system',
+  actor_id: null,
+  request_id: null,
+  endpoint: null,
+  ip: null,
+};
+
+const storage = new AsyncLocalStorage<RequestContext>();
+
+export const currentContext = (): RequestContext => storage.getStore() ?? SYSTEM;
+
+export const runInContext = <T>(context: Partial<RequestContext>, work: () => T): T =>
+  storage.run({ ...SYSTEM, ...context }, work);
+
+/** From here on the request acts for an agent, which has named itself in the body. */
+export function actAsAgent(agent_id: string): void {
+  Object.assign(storage.getStore() ?? {}, { source: 'agent', actor_type: 'agent', actor_id: agent_id });
+}

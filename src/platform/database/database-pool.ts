@@ -1,0 +1,72 @@
+import pg from 'pg';
+import type { Environment } from '../config/environment.js';
+import { StartupError } from '../errors/startup-error.js';
+import { EmbeddedDatabase } from './embedded/embedded-database.js';
+import { GuardedClient, GuardedPool } from './guarded-client.js';
+
+const OLDEST_POSTGRES = 140_000;
+
+/** The way to the database, opened before the application and closed after it. */
+export class DatabasePool {
+  constructor(
+    readonly pool: pg.Pool,
+    readonly embedded: EmbeddedDatabase | null,
+  ) {
+    // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
+    pool.on('error', () => undefined);
+    // BullMQ listens once for each queue and worker.
+    pool.setMaxListeners(0);
+    pool.on('release', (_error, client) => endIfInTransaction(client));
+  }
+
+  /** Throws a StartupError when the database cannot be used. */
+  static async open(environment: Environment): Promise<DatabasePool> {
+    if (environment.is_embedded) return DatabasePool.embedded(await EmbeddedDatabase.open(environment.DATA_DIR));
+
+    const pool = new GuardedPool({
+      connectionString: environment.DATABASE_URL,
+      max: environment.DATABASE_POOL_SIZE,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      application_name: 'flightdeck',
+      options: '-c search_path=public,bullmq -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
+      Client: GuardedClient,
+    });
+    await assertUsable(pool).catch(async (error: Error) => {
+      await pool.end();
+      throw error;
+    });
+    return new DatabasePool(pool, null);
+  }
+
+  static embedded(database: EmbeddedDatabase): DatabasePool {
+    const stream = () => database.connect();
+    // pg's own type wants a TCP socket or a plain stream; it uses no more of it than EmbeddedSocket has.
+    const config = { stream, max: 20, Client: GuardedClient } as unknown as pg.PoolConfig;
+    return new DatabasePool(new GuardedPool(config), database);
+  }
+
+  async close(): Promise<void> {
+    await this.pool.end();
+    await this.embedded?.close();
+  }
+}
+
+async function assertUsable(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool
+    .query<{ server_version_num: string }>('SHOW server_version_num')
+    .catch((error: NodeJS.ErrnoException & { errors?: Error[] }) => {
+      const reason = error.message || error.errors?.[0]?.message || error.code;
+      throw new StartupError(`The database at DATABASE_URL cannot be reached: ${reason}.`);
+    });
+  const version = Number(rows[0]!.server_version_num);
+  if (version < OLDEST_POSTGRES) {
+    throw new StartupError(`The database is PostgreSQL ${Math.floor(version / 10_000)}; Flightdeck needs 14 or newer.`);
+  }
+}
+
+/** Who releases a connection inside a transaction has forgotten it: the next one must not continue it. */
+function endIfInTransaction(client: pg.PoolClient): void {
+  const status = client.getTransactionStatus();
+  if (status === 'T' || status === 'E') void client.end();
+}

@@ -1,0 +1,47 @@
+import { EventEmitter } from 'node:events';
+import pg from 'pg';
+import { openScope } from './transaction-scope.js';
+
+/** A statement inside a unit of work went to another connection: it would miss the transaction, or wait for ever. */
+export class QueryOutsideTransaction extends Error {
+  constructor(statement: string) {
+    super(`Inside a unit of work, but not through its tx: ${statement}`);
+  }
+}
+
+/** A `pg` client that refuses statements which forgot the transaction they are in. */
+export class GuardedClient extends pg.Client {
+  // pg has a dozen overloads; all that matters here is the text, and whose turn it is.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  override query(...args: any[]): any {
+    const scope = openScope();
+    if (scope && scope.client !== this) throw new QueryOutsideTransaction(statementText(args[0]));
+    return (super.query as (...args: unknown[]) => unknown)(...args);
+  }
+}
+
+/**
+ * A pool of them. Inside a unit of work it lends no connection, which might not come before the unit ends, but one that
+ * refuses: so the mistake is named by its statement even when all connections are taken.
+ */
+export class GuardedPool extends pg.Pool {
+  // oxlint-disable-next-line typescript/no-explicit-any
+  override connect(callback?: any): any {
+    if (!openScope()) return (super.connect as (callback?: unknown) => unknown)(callback);
+    const client = new RefusingClient();
+    return callback ? callback(undefined, client, client.release) : Promise.resolve(client);
+  }
+}
+
+class RefusingClient extends EventEmitter {
+  readonly release = (): void => undefined;
+
+  query(query: unknown): never {
+    throw new QueryOutsideTransaction(statementText(query));
+  }
+}
+
+function statementText(query: unknown): string {
+  const text = typeof query === 'string' ? query : (query as { text?: string }).text;
+  return (text ?? 'unknown statement').trim().slice(0, 300);
+}

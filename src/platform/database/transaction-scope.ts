@@ -1,0 +1,17 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Transaction } from './unit-of-work.js';
+
+/** The unit of work that the running code is in, and the one connection that belongs to it. */
+export interface TransactionScope {
+  readonly client: unknown;
+  readonly transaction: Transaction;
+  is_open: boolean;
+}
+
+export const transactionScope = new AsyncLocalStorage<TransactionScope>();
+
+/** The scope, unless its transaction has ended (a timer may outlive it). */
+export function openScope(): TransactionScope | undefined {
+  const scope = transactionScope.getStore();
+  return scope?.is_open ? scope : undefined;
+}

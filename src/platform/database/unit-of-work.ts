@@ -1,0 +1,143 @@
+import { Injectable, Logger } from '@nestjs/common';
+import type { PoolClient } from 'pg';
+import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import type { DomainEvent } from '../events/domain-event.js';
+import { INSERT_EVENTS, eventRows } from '../events/event-rows.js';
+import { EventHandlers } from '../events/handlers.js';
+import { CommitSignal } from '../events/commit-signal.js';
+import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
+
+/** One transaction: rows through `manager`, what happened through `record`. */
+export interface Transaction {
+  readonly manager: EntityManager;
+  /** Logs the event with this transaction, after the `@Within` handlers of other domains have had their say. */
+  record(event: DomainEvent): void;
+  /** Like `record`, but the handlers run at once: for what they must do before the next statement. */
+  announce(event: DomainEvent): Promise<void>;
+  /** Runs after the commit, in this process only: for waking what waits in memory. */
+  afterCommit(action: () => void): void;
+}
+
+/** Deadlock detected, could not serialize: the database asks for a second try. */
+const TRY_AGAIN = new Set(['40P01', '40001']);
+const TRIES = 4;
+
+const logger = new Logger('UnitOfWork');
+
+/** A change and its events, together or not at all. */
+@Injectable()
+export class UnitOfWork {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly handlers: EventHandlers,
+    private readonly commits: CommitSignal,
+  ) {}
+
+  /** Inside another unit of work it joins that one. */
+  async run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const outer = openScope();
+    if (outer) return work(outer.transaction);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.attempt(work);
+      } catch (error) {
+        const { code } = ((error as { driverError?: { code?: string } }).driverError ?? error) as { code?: string };
+        if (attempt === TRIES || !TRY_AGAIN.has(code ?? '')) throw error;
+      }
+    }
+  }
+
+  private async attempt<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const runner = this.dataSource.createQueryRunner();
+    const client = (await runner.connect()) as PoolClient;
+    const tx = new OpenTransaction(runner.manager, this.handlers);
+    const scope: TransactionScope = { client, transaction: tx, is_open: true };
+    try {
+      await runner.startTransaction();
+      const result = await transactionScope.run(scope, async () => {
+        const value = await work(tx);
+        await tx.settle(client);
+        return value;
+      });
+      scope.is_open = false;
+      await commit(client);
+      tx.tellCommitted();
+      if (tx.has_events) this.commits.signal();
+      return result;
+    } catch (error) {
+      scope.is_open = false;
+      await rollBack(runner);
+      throw error;
+    } finally {
+      await runner.release();
+    }
+  }
+}
+
+class OpenTransaction implements Transaction {
+  private readonly events: DomainEvent[] = [];
+  private readonly handled = new Set<DomainEvent>();
+  private readonly actions: (() => void)[] = [];
+
+  constructor(
+    readonly manager: EntityManager,
+    private readonly handlers: EventHandlers,
+  ) {}
+
+  get has_events(): boolean {
+    return this.events.length > 0;
+  }
+
+  record(event: DomainEvent): void {
+    this.events.push(event);
+  }
+
+  async announce(event: DomainEvent): Promise<void> {
+    this.record(event);
+    await this.handle(event);
+  }
+
+  afterCommit(action: () => void): void {
+    this.actions.push(action);
+  }
+
+  /** Handlers may record more events, which are handled in turn; then all go to the log in one statement. */
+  async settle(client: PoolClient): Promise<void> {
+    for (let index = 0; index < this.events.length; index++) {
+      await this.handle(this.events[index]!);
+    }
+    if (this.events.length > 0) {
+      await client.query({ name: 'insert_events', text: INSERT_EVENTS, values: [eventRows(this.events)] });
+    }
+  }
+
+  private async handle(event: DomainEvent): Promise<void> {
+    if (this.handled.has(event)) return;
+    this.handled.add(event);
+    await this.handlers.runWithin(event, this);
+  }
+
+  /** The change is made: an action that fails must not let it look undone. */
+  tellCommitted(): void {
+    for (const action of this.actions) {
+      try {
+        action();
+      } catch (error) {
+        logger.error('What was to follow a commit failed', error);
+      }
+    }
+  }
+}
+
+/** PostgreSQL answers the COMMIT of a failed transaction with a rollback, and no error. */
+async function commit(client: PoolClient): Promise<void> {
+  const { command } = await client.query('COMMIT');
+  if (command !== 'COMMIT') {
+    throw new Error('A statement of this unit of work failed and its error was swallowed: nothing of it was committed');
+  }
+}
+
+async function rollBack(runner: QueryRunner): Promise<void> {
+  // When the connection is gone, the server has rolled back by itself; the first error is the one to tell.
+  if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+}

@@ -1,0 +1,48 @@
+import { ConsoleLogger, type LogLevel } from '@nestjs/common';
+import type { Environment } from '../config/environment.js';
+import { currentContext } from '../context/request-context.js';
+
+const LEVELS: Record<string, LogLevel[]> = {
+  debug: ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'],
+  info: ['fatal', 'error', 'warn', 'log'],
+  warning: ['fatal', 'error', 'warn'],
+  error: ['fatal', 'error'],
+};
+
+/** What Nest tells of its own start: of interest to those who look for a fault, with LOG_LEVEL=debug. */
+const START_UP = new Set([
+  'NestFactory',
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+  'NestApplication',
+  'WebSocketsController',
+]);
+
+/** Lines for people, or one JSON object per line; both with the id of the request that they belong to. */
+export class Log extends ConsoleLogger {
+  constructor({ LOG_LEVEL, LOG_FORMAT }: Environment) {
+    super({
+      prefix: 'Flightdeck',
+      logLevels: LEVELS[LOG_LEVEL]!,
+      json: LOG_FORMAT === 'json',
+      flattenParams: true,
+      colors: LOG_FORMAT !== 'json' && process.stdout.isTTY,
+    });
+  }
+
+  override log(message: unknown, ...rest: unknown[]): void {
+    if (START_UP.has(String(rest.at(-1)))) this.debug(message, ...rest);
+    else super.log(message, ...(rest as []));
+  }
+
+  protected override getJsonLogObject(...parameters: Parameters<ConsoleLogger['getJsonLogObject']>) {
+    const { request_id, actor_type, actor_id } = currentContext();
+    return { ...super.getJsonLogObject(...parameters), ...(request_id && { request_id, actor_type, actor_id }) };
+  }
+
+  protected override formatContext(context: string): string {
+    const { request_id } = currentContext();
+    return super.formatContext(request_id ? `${context} ${request_id}` : context);
+  }
+}
