@@ -1,0 +1,23 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { Filters, listRows } from '../database/list-rows.js';
+import type { Page, PageQuery } from '../http/page.js';
+import type { LoggedEvent } from './logged-event.js';
+
+/** Looks back into the log, newest first. */
+@Injectable()
+export class EventHistory {
+  constructor(private readonly database: Database) {}
+
+  ofTask(task_id: string, query: PageQuery): Promise<Page<LoggedEvent>> {
+    return listRows<LoggedEvent & Record<string, unknown>>(this.database, {
+      from: 'events e',
+      alias: 'e',
+      columns: 'e.*, e.txid::text AS txid',
+      filters: new Filters().add('e.task_id = ?', task_id),
+      sorts: { seq: { expression: 'e.seq', type: 'bigint' } },
+      sort_by: 'seq',
+      query,
+    });
+  }
+}

@@ -1,0 +1,33 @@
+import { currentContext } from '../context/request-context.js';
+import { newId } from '../database/new-id.js';
+import { type DomainEvent, SUBJECTS } from './domain-event.js';
+
+/** What the running request adds to each of its events. */
+export function eventOrigin(): Record<string, unknown> {
+  const { source, actor_type, actor_id, request_id, endpoint, ip } = currentContext();
+  return { source, actor_type, actor_id, metadata: { request_id, endpoint, ip } };
+}
+
+/** Events as rows for {@link INSERT_EVENTS}. */
+export function eventRows(events: readonly DomainEvent[]): string {
+  const origin = eventOrigin();
+  return JSON.stringify(
+    events.map((event) => {
+      const { type, severity = 'info', ...data } = event as DomainEvent & Record<string, unknown>;
+      const subjects = Object.fromEntries(SUBJECTS.map((subject) => [subject, data[subject] ?? null]));
+      return { id: newId(), type, severity, ...origin, ...subjects, data };
+    }),
+  );
+}
+
+/** The part of a statement that logs the events of parameter `parameter` (the text of {@link eventRows}). */
+export const insertEvents = (parameter: string): string => `
+  INSERT INTO events (id, type, source, severity, actor_type, actor_id, project_id, agent_id, task_id, workflow_id,
+                      run_id, hitl_request_id, data, metadata)
+  SELECT e.id, e.type, e.source, e.severity, e.actor_type, e.actor_id, e.project_id, e.agent_id, e.task_id,
+         e.workflow_id, e.run_id, e.hitl_request_id, e.data, e.metadata
+  FROM jsonb_to_recordset(${parameter}::jsonb) AS e (
+    id uuid, type text, source text, severity text, actor_type text, actor_id text, project_id uuid, agent_id uuid,
+    task_id uuid, workflow_id uuid, run_id uuid, hitl_request_id uuid, data jsonb, metadata jsonb)`;
+
+export const INSERT_EVENTS = insertEvents('$1');

@@ -1,0 +1,114 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Database } from '../database/database.js';
+import { CommitSignal } from './commit-signal.js';
+import { EventHandlers, matches } from './handlers.js';
+import { EventLog } from './event-log.js';
+import { LogChannel } from './log-channel.js';
+import type { LoggedEvent } from './logged-event.js';
+import { type Position, START } from './position.js';
+import { AT_ONCE, type Rest, WokenLoop } from './woken-loop.js';
+
+const BATCH = 500;
+/** While an earlier transaction holds rows back, look again after this long, at first and at most. */
+const HELD_BACK_MS = { first: 4, most: 250 };
+/** Against a lost notification only. */
+const LOOK_ANYWAY: Rest = { ms: 5_000 };
+const AFTER_FAILURE: Rest = { ms: 1_000, is_firm: true };
+
+/** Follows the log from the moment this node started, and calls its `@Live` handlers in the log's order. */
+@Injectable()
+export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly logger = new Logger(EventTail.name);
+  private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
+  private current: Position = START;
+  private heldBackMs = HELD_BACK_MS.first;
+  private readonly loop = new WokenLoop(() => this.look());
+  /** Who waits for the end of the next look. */
+  private waiting: (() => void)[] = [];
+
+  constructor(
+    private readonly log: EventLog,
+    private readonly handlers: EventHandlers,
+    private readonly commits: CommitSignal,
+    private readonly channel: LogChannel,
+    private readonly database: Database,
+  ) {}
+
+  /** All events up to here have been handed to the live handlers of this node. */
+  get position(): Position {
+    return this.current;
+  }
+
+  /** Called with each batch after the live handlers. */
+  onBatch(listener: (events: readonly LoggedEvent[]) => void): void {
+    this.listeners.add(listener);
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.current = await this.log.end();
+    this.commits.onCommit(() => this.wake());
+    if (!this.database.is_embedded) {
+      this.commits.onCommit(() => this.channel.announce());
+      this.channel.onAnnounced(() => this.wake());
+    }
+    this.wake();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.loop.stop();
+    for (const resolve of this.waiting) resolve();
+  }
+
+  wake(): void {
+    this.loop.wake();
+  }
+
+  /** Resolves when all that was final at this call has been told, as far as the log can be read. */
+  upToDate(): Promise<void> {
+    if (this.loop.is_stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+      this.wake();
+    });
+  }
+
+  private async look(): Promise<Rest> {
+    const waiting = this.waiting;
+    this.waiting = [];
+    try {
+      const { events, is_held_back } = await this.log.readAfter(this.current, BATCH);
+      this.tell(events);
+      if (events.length === BATCH) this.waiting.push(...waiting.splice(0));
+      this.heldBackMs =
+        is_held_back && events.length === 0 ? Math.min(this.heldBackMs * 2, HELD_BACK_MS.most) : HELD_BACK_MS.first;
+      if (is_held_back) return { ms: this.heldBackMs };
+      return events.length > 0 ? AT_ONCE : LOOK_ANYWAY;
+    } catch (error) {
+      this.logger.warn(`The event log cannot be read right now: ${(error as Error).message}`);
+      return AFTER_FAILURE;
+    } finally {
+      for (const resolve of waiting) resolve();
+    }
+  }
+
+  private tell(events: LoggedEvent[]): void {
+    for (const event of events) {
+      for (const handler of this.handlers.live) {
+        if (matches(handler.pattern, event.type)) this.call(handler.handle, event);
+      }
+      this.current = { txid: event.txid, seq: event.seq };
+    }
+    if (events.length > 0) for (const listener of this.listeners) listener(events);
+  }
+
+  /** A live handler cannot fail the change: it has happened. */
+  private call(handle: (event: LoggedEvent) => unknown, event: LoggedEvent): void {
+    const complain = (error: unknown) => this.logger.error(`A live handler failed on ${event.type}`, error);
+    try {
+      const result = handle(event);
+      if (result instanceof Promise) result.catch(complain);
+    } catch (error) {
+      complain(error);
+    }
+  }
+}
