@@ -1,0 +1,60 @@
+import type { INestApplication } from '@nestjs/common';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { LIST_OF } from '../http/api.decorators.js';
+import { PAGE_HEADERS } from '../http/page.interceptor.js';
+import { APP } from '../config/app-info.js';
+
+type Operation = Record<string, unknown> & {
+  operationId: string;
+  responses: Record<string, { headers?: unknown; content?: unknown }>;
+};
+
+/** The OpenAPI 3.1 document of all versions. */
+export function buildDocument(app: INestApplication): OpenAPIObject {
+  const config = new DocumentBuilder()
+    .setTitle('Flightdeck')
+    .setDescription(APP.description)
+    .setVersion(APP.version)
+    .setOpenAPIVersion('3.1.0')
+    .setLicense('MIT', '')
+    .build();
+  delete (config.info.license as { url?: string }).url;
+  const document = SwaggerModule.createDocument(app, config, { autoTagControllers: false });
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const operation of Object.values(methods as Record<string, Operation>)) {
+      if (operation.operationId) finish(path, operation, document);
+    }
+  }
+  return document;
+}
+
+/** What differs by version: the name of the operation, which must be unique, and the shape of a list. */
+function finish(path: string, operation: Operation, document: OpenAPIObject): void {
+  const version = /^\/api\/(v\d+)\//.exec(path)?.[1];
+  if (version) operation.operationId = `${operation.operationId}_${version}`;
+  const item = operation[LIST_OF] as string | undefined;
+  delete operation[LIST_OF];
+  if (item === undefined) return;
+  const ok = operation.responses['200']!;
+  if (version) {
+    ok.headers = Object.fromEntries(PAGE_HEADERS.map((name) => [name, { schema: { type: 'string' } }]));
+    return;
+  }
+  const name = `${item.replace(/Response$/, '')}Page`;
+  document.components!.schemas![name] ??= pageSchema(item);
+  ok.content = { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } };
+}
+
+const pageSchema = (item: string) =>
+  ({
+    type: 'object',
+    required: ['items', 'total', 'skip', 'limit', 'next_cursor'],
+    properties: {
+      items: { type: 'array', items: { $ref: `#/components/schemas/${item}` } },
+      total: { type: ['integer', 'null'], description: 'null with count=none' },
+      total_is_estimate: { type: 'boolean', description: 'Present and true when the total is an estimate' },
+      skip: { type: 'integer' },
+      limit: { type: 'integer' },
+      next_cursor: { type: ['string', 'null'] },
+    },
+  }) as never;

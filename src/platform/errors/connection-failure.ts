@@ -1,0 +1,16 @@
+/** SQLSTATE classes and Node's codes that mean "no database right now". Source: PostgreSQL manual, appendix A. */
+const AWAY = /^(08|57P0\d|53[13]00|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
+const AWAY_MESSAGES =
+  /Connection terminated|timeout exceeded when trying to connect|Client was closed|pool after calling end/;
+
+/** Whether the failure is of the way to the database, so that the same request may succeed later. */
+export function isConnectionFailure(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code, driverError, errors } = error as { code?: unknown; driverError?: unknown; errors?: unknown[] };
+  return (
+    (typeof code === 'string' && AWAY.test(code)) ||
+    AWAY_MESSAGES.test(error.message) ||
+    isConnectionFailure(driverError) ||
+    (Array.isArray(errors) && errors.some(isConnectionFailure))
+  );
+}

@@ -1,0 +1,46 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+import { DomainError } from '../errors/domain-error.js';
+
+export class RouteNotFound extends DomainError {
+  readonly kind = 'not_found';
+  readonly code = 'route_not_found';
+
+  constructor(method: string, path: string) {
+    super(`There is no ${method} ${path}`);
+  }
+}
+
+export class IdempotencyKeyReused extends DomainError {
+  readonly kind = 'invalid';
+  readonly code = 'idempotency_key_reused';
+
+  constructor() {
+    super('This Idempotency-Key was used for a different request', {}, [
+      { pointer: 'Idempotency-Key', detail: 'was used for a different request' },
+    ]);
+  }
+}
+
+export class IdempotencyKeyInUse extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'idempotency_key_in_use';
+
+  constructor() {
+    super('The first request with this Idempotency-Key is still running; repeat it in a moment');
+  }
+}
+
+export class ServerStopping extends DomainError {
+  readonly kind = 'unavailable';
+  readonly code = 'server_stopping';
+
+  constructor() {
+    super('The server is stopping; try again shortly');
+  }
+}
+
+export class BodyTooLarge extends HttpException {
+  constructor(limit: number) {
+    super(`The body is larger than ${limit} bytes`, HttpStatus.PAYLOAD_TOO_LARGE, { errorCode: 'body_too_large' });
+  }
+}
