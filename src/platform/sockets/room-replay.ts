@@ -1,0 +1,140 @@
+import { Injectable } from '@nestjs/common';
+import type { Socket } from 'socket.io';
+import { Environment } from '../config/environment.js';
+import { EventLog } from '../events/event-log.js';
+import { EventTail } from '../events/event-tail.js';
+import { EventHandlers, matches } from '../events/handlers.js';
+import type { LoggedEvent } from '../events/logged-event.js';
+import { encodePosition, isAfter, type Position } from '../events/position.js';
+import { IS_REALTIME_GATEWAY } from './realtime-gateway.decorator.js';
+import { CATCHING_UP, type RoomMessage, Rooms } from './rooms.js';
+import { waitingBytes } from './slow-readers.js';
+
+const BATCH = 500;
+const DRAIN_POLL_MS = 10;
+
+export interface Gap {
+  gap: true;
+  /** The oldest position from which nothing is missing. */
+  oldest: string;
+}
+
+/** A socket's own memory. */
+interface SocketState {
+  /** The rooms it is in, and since which position it has had everything of each. */
+  covered: Map<string, Position>;
+  /** Joining and leaving take turns. */
+  queue: Promise<unknown>;
+}
+
+/**
+ * Lets sockets into rooms, and first gives them what they missed. While a socket catches up, nothing live reaches it:
+ * the log gives it everything, until it is where the tail is. So all comes in order, once, and nothing piles up here.
+ */
+@Injectable()
+export class RoomReplay {
+  constructor(
+    private readonly environment: Environment,
+    private readonly log: EventLog,
+    private readonly tail: EventTail,
+    private readonly handlers: EventHandlers,
+    private readonly rooms: Rooms,
+  ) {}
+
+  /** The position up to which the socket now has the room's events, or the gap that cannot be filled. */
+  join(socket: Socket, room: string, since?: Position): Promise<Position | Gap> {
+    return this.inTurn(socket, async (state) => {
+      if (!since) return this.enter(socket, state, room, this.tail.position);
+      const floor = await this.log.floor();
+      if (isAfter(floor, since)) return { gap: true, oldest: encodePosition(floor) };
+      // Another node, from which the position comes, may have been ahead of this one.
+      if (isAfter(since, this.tail.position)) await this.tail.upToDate();
+      if (!isAfter(this.tail.position, since)) return this.enter(socket, state, room, this.tail.position);
+      return this.catchUp(socket, state, room, since);
+    });
+  }
+
+  leave(socket: Socket, room: string): Promise<void> {
+    return this.inTurn(socket, async ({ covered }) => {
+      covered.delete(room);
+      await socket.leave(room);
+    });
+  }
+
+  private inTurn<T>(socket: Socket, work: (state: SocketState) => Promise<T>): Promise<T> {
+    const data = socket.data as { rooms?: SocketState };
+    const state = (data.rooms ??= { covered: new Map(), queue: Promise.resolve() });
+    const turn = state.queue.then(() => work(state));
+    state.queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private enter(socket: Socket, { covered }: SocketState, room: string, since: Position): Position {
+    const before = covered.get(room);
+    covered.set(room, before && isAfter(since, before) ? before : since);
+    // A socket that has left would stay in the room for ever.
+    if (socket.connected) void socket.join(room);
+    return this.tail.position;
+  }
+
+  private async catchUp(socket: Socket, state: SocketState, room: string, since: Position): Promise<Position> {
+    const silent_since = this.tail.position;
+    void socket.join(CATCHING_UP);
+    try {
+      let at = since;
+      while (socket.connected) {
+        const told = this.tail.position;
+        const { events } = await this.log.readAfter(at, BATCH);
+        for (const event of events) {
+          await this.drained(socket);
+          // The log is ahead of the tail, which will tell this one, and the room hears it.
+          if (isAfter(event, this.tail.position)) return this.enter(socket, state, room, since);
+          this.send(socket, state, room, event, silent_since);
+          at = event;
+        }
+        const hasTailMoved = isAfter(this.tail.position, told);
+        if (events.length < BATCH && !hasTailMoved) break;
+      }
+      // Nothing may be awaited since the tail's position was looked at: what it told meanwhile would be lost.
+      return this.enter(socket, state, room, since);
+    } finally {
+      void socket.leave(CATCHING_UP);
+    }
+  }
+
+  private send(
+    socket: Socket,
+    { covered }: SocketState,
+    room: string,
+    event: LoggedEvent,
+    silent_since: Position,
+  ): void {
+    const hasCome = (other: string): boolean => {
+      const from = covered.get(other);
+      return from !== undefined && isAfter(event, from);
+    };
+    const isKeptBack = isAfter(event, silent_since);
+    for (const { name, payload, rooms } of this.messagesOf(event)) {
+      const isDue = isKeptBack
+        ? rooms.some((each) => each === room || covered.has(each))
+        : rooms.includes(room) && !rooms.some(hasCome);
+      if (isDue) socket.emit(name, payload);
+    }
+  }
+
+  private messagesOf(event: LoggedEvent): RoomMessage[] {
+    return this.rooms.collect(() => {
+      for (const { pattern, instance, handle } of this.handlers.live) {
+        const isGateway = Reflect.hasMetadata(IS_REALTIME_GATEWAY, instance.constructor);
+        if (isGateway && matches(pattern, event.type)) void handle(event);
+      }
+    });
+  }
+
+  /** Waits until the client has read what was sent: a long replay must not pile up in memory. */
+  private async drained(socket: Socket): Promise<void> {
+    while (socket.connected && waitingBytes(socket) > this.environment.SOCKET_BUFFER_LIMIT_BYTES / 2) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+  }
+}

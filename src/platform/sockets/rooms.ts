@@ -1,0 +1,82 @@
+import { Injectable } from '@nestjs/common';
+import type { Server } from 'socket.io';
+import { type LoggedEvent } from '../events/logged-event.js';
+import { encodePosition } from '../events/position.js';
+
+/** What a socket gets: an event under its name, in the shape of `contract/realtime.md`. */
+export interface RoomMessage {
+  name: string;
+  payload: Record<string, unknown>;
+  rooms: readonly string[];
+}
+
+/** Sockets that are being caught up do not get live messages directly; see {@link RoomReplay}. */
+export const CATCHING_UP = '~catching_up';
+
+/** Speaks to rooms. A socket gets a message once, however many of the rooms it is in. */
+@Injectable()
+export class Rooms {
+  private server: Server | null = null;
+  private collected: RoomMessage[] | null = null;
+
+  attach(server: Server): void {
+    this.server = server;
+  }
+
+  get isAttached(): boolean {
+    return this.server !== null;
+  }
+
+  get socketCount(): number {
+    return this.server?.sockets.sockets.size ?? 0;
+  }
+
+  tell(rooms: readonly string[], name: string, event: LoggedEvent, data: Record<string, unknown> = event.data): void {
+    const message = { name, payload: payloadOf(event, name, data), rooms };
+    if (this.collected) {
+      this.collected.push(message);
+      return;
+    }
+    this.server
+      ?.to([...rooms])
+      .except(CATCHING_UP)
+      .emit(name, message.payload);
+  }
+
+  /** What the work would tell, without telling it. */
+  collect(work: () => void): RoomMessage[] {
+    const collected: RoomMessage[] = [];
+    this.collected = collected;
+    try {
+      work();
+    } finally {
+      this.collected = null;
+    }
+    return collected;
+  }
+}
+
+/** The rooms of everything that an event is about, besides those of its topics. */
+export function roomsOf(event: LoggedEvent, ...topics: string[]): string[] {
+  const rooms = [...topics, 'dashboard'];
+  for (const subject of ['agent', 'task', 'workflow', 'run', 'project'] as const) {
+    const id = event[`${subject}_id`];
+    if (id) rooms.push(`${subject}:${id}`);
+  }
+  return rooms;
+}
+
+function payloadOf(event: LoggedEvent, type: string, data: Record<string, unknown>): Record<string, unknown> {
+  const { project_id, agent_id, task_id, workflow_id, run_id, created_at } = event;
+  return {
+    type,
+    data,
+    position: encodePosition(event),
+    timestamp: created_at,
+    project_id,
+    agent_id,
+    task_id,
+    workflow_id,
+    run_id,
+  };
+}

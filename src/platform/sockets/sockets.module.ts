@@ -1,0 +1,9 @@
+import { Global, Module } from '@nestjs/common';
+import { RoomReplay } from './room-replay.js';
+import { Rooms } from './rooms.js';
+import { RoomsGateway } from './rooms.gateway.js';
+import { SlowReaders } from './slow-readers.js';
+
+@Global()
+@Module({ providers: [Rooms, RoomReplay, RoomsGateway, SlowReaders], exports: [Rooms] })
+export class SocketsModule {}
