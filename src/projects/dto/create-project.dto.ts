@@ -1,0 +1,16 @@
+import { ChoiceField, ObjectField, TextField } from '../../platform/http/fields.js';
+import { ProjectStatus } from '../project-status.js';
+
+export class CreateProjectDto {
+  @TextField({ min: 1, max: 255, example: 'Release 2' })
+  name: string;
+
+  @TextField({ is: 'nullable' })
+  description?: string | null;
+
+  @ChoiceField(ProjectStatus, 'ProjectStatus', { is: 'optional', default: ProjectStatus.Active })
+  status?: ProjectStatus;
+
+  @ObjectField({ is: 'optional' })
+  metadata?: Record<string, unknown>;
+}

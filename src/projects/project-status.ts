@@ -1,0 +1,5 @@
+export enum ProjectStatus {
+  Active = 'active',
+  Completed = 'completed',
+  Cancelled = 'cancelled',
+}

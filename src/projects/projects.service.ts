@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../platform/database/database.js';
+import { Filters, listRows, type Sort } from '../platform/database/list-rows.js';
+import { UnitOfWork } from '../platform/database/unit-of-work.js';
+import { UnknownReference } from '../platform/errors/common.errors.js';
+import type { Page } from '../platform/http/page.js';
+import type { CreateProjectDto } from './dto/create-project.dto.js';
+import { type ListProjectsQuery, ProjectSort } from './dto/list-projects.query.js';
+import type { UpdateProjectDto } from './dto/update-project.dto.js';
+import { Project } from './project.entity.js';
+import { ProjectNotFound } from './projects.errors.js';
+import { ProjectCreated, ProjectDeleted, ProjectUpdated } from './projects.events.js';
+
+const SORTS: Record<ProjectSort, Sort> = {
+  name: { expression: 'p.name', type: 'text' },
+  status: { expression: 'p.status', type: 'text' },
+  created_at: { expression: 'p.created_at', type: 'timestamptz' },
+  updated_at: { expression: 'p.updated_at', type: 'timestamptz' },
+};
+
+@Injectable()
+export class ProjectsService {
+  constructor(
+    private readonly database: Database,
+    private readonly unitOfWork: UnitOfWork,
+  ) {}
+
+  list(query: ListProjectsQuery): Promise<Page<Project>> {
+    const filters = new Filters().add('p.status = ?', query.status).addSearch('p.name', query.search);
+    const sort_by = query.sort_by ?? ProjectSort.CreatedAt;
+    return listRows<Project & Record<string, unknown>>(this.database, {
+      from: 'projects p',
+      alias: 'p',
+      columns: 'p.*',
+      filters,
+      sorts: SORTS,
+      sort_by,
+      query,
+    });
+  }
+
+  async get(id: string): Promise<Project> {
+    const project = await this.database.manager.findOneBy(Project, { id });
+    if (!project) throw new ProjectNotFound(id);
+    return project;
+  }
+
+  /** For those who refer to a project by `project_id`: throws UnknownReference when there is none. */
+  async assertExists(id: string | null | undefined): Promise<void> {
+    if (!id) return;
+    if (!(await this.database.manager.existsBy(Project, { id })))
+      throw new UnknownReference('project_id', id, 'project');
+  }
+
+  create(dto: CreateProjectDto): Promise<Project> {
+    return this.unitOfWork.run(async (tx) => {
+      const project = await tx.manager.save(Object.assign(new Project(), dto));
+      tx.record(new ProjectCreated(project.id, project.name, project.status));
+      return project;
+    });
+  }
+
+  update(id: string, dto: UpdateProjectDto): Promise<Project> {
+    return this.unitOfWork.run(async (tx) => {
+      const project = await tx.manager.findOne(Project, { where: { id }, lock: { mode: 'pessimistic_write' } });
+      if (!project) throw new ProjectNotFound(id);
+      Object.assign(project, dto);
+      project.touch();
+      await tx.manager.save(project);
+      tx.record(new ProjectUpdated(id, Object.fromEntries(Object.entries(dto))));
+      return project;
+    });
+  }
+
+  delete(id: string): Promise<void> {
+    return this.unitOfWork.run(async (tx) => {
+      const project = await tx.manager.findOne(Project, { where: { id }, lock: { mode: 'pessimistic_write' } });
+      if (!project) throw new ProjectNotFound(id);
+      await tx.announce(new ProjectDeleted(id, project.name));
+      await tx.manager.delete(Project, { id });
+    });
+  }
+}
