@@ -1,0 +1,179 @@
+import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { AgentPresence } from '../agents/agent-presence.js';
+import { Environment } from '../platform/config/environment.js';
+import { openScope } from '../platform/database/transaction-scope.js';
+import { Live } from '../platform/events/handlers.js';
+import type { LoggedEvent } from '../platform/events/logged-event.js';
+import { NextReady } from './next-ready.js';
+import type { TaskRow } from './task.sql.js';
+import { type LeaseRequest, TaskDispatch, type Worker } from './task-dispatch.js';
+import { TaskStatus } from './task-state.js';
+import type { Wanted } from './tasks.events.js';
+
+/** An agent that waits for work must not look silent meanwhile: so many signs come before it would. */
+const SIGNS_OF_LIFE = 3;
+
+/** A task became ready; it is offered to one agent after the other, until one of them takes it. */
+interface Offer {
+  task_id: string;
+  wanted: Wanted;
+  project_id: string | null;
+  /** Agents that it was offered to. */
+  tried: Set<string>;
+}
+
+/** Agents in a long poll. An event wakes the one that a task could be for; nobody polls the database. */
+@Injectable()
+export class LeaseWaiters implements BeforeApplicationShutdown {
+  private readonly waiters = new Set<Waiter>();
+  private signsOfLife: NodeJS.Timeout | null = null;
+  private readonly signOfLifeMs: number;
+  private isClosing = false;
+
+  constructor(
+    private readonly dispatch: TaskDispatch,
+    private readonly nextReady: NextReady,
+    private readonly presence: AgentPresence,
+    { AGENT_OFFLINE_AFTER_SECONDS }: Environment,
+  ) {
+    this.signOfLifeMs = (AGENT_OFFLINE_AFTER_SECONDS * 1000) / SIGNS_OF_LIFE;
+  }
+
+  /** Leases at once, or as soon as there is something, until the time is over or the client has left. */
+  async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<TaskRow[]> {
+    // Inside a unit of work (a request with an Idempotency-Key) waiting would keep a connection, embedded the only one.
+    const deadline = performance.now() + (openScope() ? 0 : wait_ms);
+    let { worker, tasks } = await this.dispatch.lease(request);
+    let offer: Offer | null = null;
+    while (tasks.length === 0 && performance.now() < deadline && !this.isClosing && !hasLeft.aborted) {
+      // Waits before it looks, so that nothing becomes ready unnoticed in between.
+      const waiter = this.enter(worker, deadline - performance.now(), hasLeft);
+      try {
+        await this.nextReady.watch(() => this.wakeAll());
+        ({ worker, tasks } = await this.dispatch.lease(request));
+        await this.passOn(offer, tasks);
+        if (tasks.length === 0) await waiter.over;
+      } finally {
+        this.leave(waiter);
+        offer = waiter.offer;
+      }
+    }
+    if (hasLeft.aborted) tasks = await this.giveBack(tasks);
+    await this.passOn(offer, tasks);
+    return tasks;
+  }
+
+  beforeApplicationShutdown(): void {
+    this.isClosing = true;
+    if (this.signsOfLife) clearInterval(this.signsOfLife);
+    this.wakeAll();
+  }
+
+  @Live('task_*')
+  onTaskEvent({ type, data, task_id, project_id, created_at }: LoggedEvent): void {
+    const { old_status, agent_id, wanted } = data as {
+      old_status?: TaskStatus;
+      agent_id?: string;
+      wanted?: Wanted | null;
+    };
+    // Its slot is free again.
+    if (old_status === TaskStatus.InProgress && agent_id) this.wakeAgent(agent_id);
+    if (type === 'task_assigned') this.wakeAll();
+    if (!wanted || !task_id) return;
+    const ms = wanted.ready_at === null ? 0 : new Date(wanted.ready_at).getTime() - created_at.getTime();
+    if (ms > 0) this.nextReady.expect(ms);
+    else this.offer({ task_id, wanted, project_id, tried: new Set() });
+  }
+
+  /** It may do more, or other, work than before. */
+  @Live('agent_updated')
+  onAgentUpdated({ agent_id }: LoggedEvent): void {
+    if (agent_id) this.wakeAgent(agent_id);
+  }
+
+  @Live('workflow_agent_*')
+  onWorkflowAgents(): void {
+    this.wakeAll();
+  }
+
+  private enter(worker: Worker, ms: number, hasLeft: AbortSignal): Waiter {
+    const waiter = new Waiter(worker, ms, hasLeft);
+    this.waiters.add(waiter);
+    this.signsOfLife ??= setInterval(() => this.showLife(), this.signOfLifeMs).unref();
+    return waiter;
+  }
+
+  private leave(waiter: Waiter): void {
+    this.waiters.delete(waiter);
+    waiter.wake();
+  }
+
+  private offer(offer: Offer): void {
+    for (const waiter of this.waiters) {
+      if (!isFor(waiter.worker, offer)) continue;
+      offer.tried.add(waiter.worker.agent_id);
+      waiter.offer = offer;
+      return this.leave(waiter);
+    }
+  }
+
+  /** Whom it was offered to could not take it (no slot, drained, gone) or got another: then it is for the next. */
+  private async passOn(offer: Offer | null, taken: TaskRow[]): Promise<void> {
+    if (!offer || taken.some(({ id }) => id === offer.task_id)) return;
+    if (await this.dispatch.isReady(offer.task_id)) this.offer(offer);
+  }
+
+  /** Nobody hears the answer any more. */
+  private async giveBack(tasks: TaskRow[]): Promise<TaskRow[]> {
+    for (const { id, lease_token } of tasks) await this.dispatch.release(id, lease_token!);
+    return [];
+  }
+
+  private wakeAgent(agent_id: string): void {
+    for (const waiter of this.waiters) if (waiter.worker.agent_id === agent_id) this.leave(waiter);
+  }
+
+  private wakeAll(): void {
+    for (const waiter of this.waiters) this.leave(waiter);
+  }
+
+  private showLife(): void {
+    for (const { worker } of this.waiters) this.presence.note(worker.agent_id);
+    if (this.waiters.size > 0 || !this.signsOfLife) return;
+    clearInterval(this.signsOfLife);
+    this.signsOfLife = null;
+  }
+}
+
+class Waiter {
+  offer: Offer | null = null;
+  readonly over: Promise<void>;
+  wake: () => void = () => undefined;
+
+  constructor(
+    readonly worker: Worker,
+    ms: number,
+    hasLeft: AbortSignal,
+  ) {
+    this.over = new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        hasLeft.removeEventListener('abort', this.wake);
+        resolve();
+      };
+      hasLeft.addEventListener('abort', this.wake);
+    });
+  }
+}
+
+/** Whether the agent could be given the task, as far as memory knows; the lease statement decides. */
+function isFor(worker: Worker, { wanted, project_id, tried }: Offer): boolean {
+  if (tried.has(worker.agent_id)) return false;
+  if (wanted.agent_id !== null) return wanted.agent_id === worker.agent_id;
+  return (
+    (wanted.agent_type === null || wanted.agent_type === worker.my_type) &&
+    (worker.my_project_id === null || worker.my_project_id === project_id) &&
+    wanted.required_capabilities.every((capability) => worker.my_capabilities.includes(capability))
+  );
+}

@@ -1,0 +1,81 @@
+import { Body, Controller, HttpCode, HttpStatus, Post, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import type { FastifyReply } from 'fastify';
+import { AgentsService } from '../agents/agents.service.js';
+import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { ApiErrors } from '../platform/http/api.decorators.js';
+import { Id } from '../platform/http/id.decorator.js';
+import { departure } from '../platform/http/departure.js';
+import { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, LeaseTasksDto, ReleaseTaskDto } from './dto/lease.dto.js';
+import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse } from './dto/task.response.js';
+import { LeaseWaiters } from './lease-waiters.js';
+import { TaskDispatch } from './task-dispatch.js';
+
+/** How agents get tasks and give their results. */
+@ApiTags('leases')
+@Controller({ path: 'tasks', version: ['1', '2', VERSION_NEUTRAL] })
+export class LeasesController {
+  constructor(
+    private readonly dispatch: TaskDispatch,
+    private readonly waiters: LeaseWaiters,
+    private readonly agents: AgentsService,
+  ) {}
+
+  @Post('lease')
+  @HttpCode(HttpStatus.OK)
+  @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
+  @ApiOkResponse({ type: [LeasedTaskResponse] })
+  @ApiErrors('malformed', 'not_found', 'invalid')
+  async lease(
+    @Body() dto: LeaseTasksDto,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<LeasedTaskResponse[]> {
+    const { max_tasks = 1, wait_seconds = 0, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
+    const agent_id = await this.agents.resolveId(dto.agent_id);
+    const rows = await this.waiters.lease(
+      { agent_id, max_tasks, lease_seconds },
+      wait_seconds * 1000,
+      departure(reply),
+    );
+    return rows.map((row) => LeasedTaskResponse.from(row));
+  }
+
+  @Post(':id/lease/heartbeat')
+  @HttpCode(HttpStatus.OK)
+  @ApiOperation({ operationId: 'renew_lease', summary: 'Keep the lease; hear whether to stop' })
+  @ApiOkResponse({ type: LeaseRenewedResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async heartbeat(@Id() id: string, @Body() dto: LeaseHeartbeatDto): Promise<LeaseRenewedResponse> {
+    const { lease_expires_at, cancel_requested } = await this.dispatch.heartbeat(id, dto);
+    return { expires_at: lease_expires_at!, cancel_requested };
+  }
+
+  @Post(':id/lease/complete')
+  @HttpCode(HttpStatus.OK)
+  @RouteConfig({ takes_large_output: true })
+  @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async complete(@Id() id: string, @Body() dto: CompleteTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.dispatch.complete(id, dto));
+  }
+
+  @Post(':id/lease/fail')
+  @HttpCode(HttpStatus.OK)
+  @ApiOperation({ operationId: 'fail_task', summary: 'Say that the attempt failed: it is tried again, or has failed' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async fail(@Id() id: string, @Body() dto: FailTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.dispatch.fail(id, dto));
+  }
+
+  @Post(':id/lease/release')
+  @HttpCode(HttpStatus.OK)
+  @ApiOperation({ operationId: 'release_task', summary: 'Give the task back undone; not counted as an attempt' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async release(@Id() id: string, @Body() { lease_token }: ReleaseTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.dispatch.release(id, lease_token));
+  }
+}

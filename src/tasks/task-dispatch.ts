@@ -1,0 +1,242 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { In, Not } from 'typeorm';
+import { AgentPresence } from '../agents/agent-presence.js';
+import { AgentStatus } from '../agents/agent-status.js';
+import { AgentNotFound } from '../agents/agents.errors.js';
+import { AgentsService } from '../agents/agents.service.js';
+import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { actAsAgent } from '../platform/context/request-context.js';
+import { Database, statement } from '../platform/database/database.js';
+import { newId } from '../platform/database/new-id.js';
+import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
+import { InvalidInput } from '../platform/errors/common.errors.js';
+import { CommitSignal } from '../platform/events/commit-signal.js';
+import { eventOrigin } from '../platform/events/event-rows.js';
+import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto } from './dto/lease.dto.js';
+import { Task } from './task.entity.js';
+import { COMPLETE, LEASE, REMEMBER_LEASE, RENEW_LEASE, type TaskRow } from './task.sql.js';
+import { TaskLifecycle } from './task-lifecycle.js';
+import { ENDED, hasEnded, TaskStatus } from './task-state.js';
+import { TaskStore } from './task-store.js';
+import { LeaseLost } from './tasks.errors.js';
+import { TaskAssigned, TaskProgressUpdated } from './tasks.events.js';
+
+const MAX_OUTPUT_BYTES = 1_048_576;
+const SWEEP_BATCH = 1000;
+const EXPIRED = statement(
+  'expired_leases',
+  'SELECT id FROM tasks WHERE lease_expires_at < now() ORDER BY lease_expires_at LIMIT $1',
+);
+
+const IS_READY = statement(
+  'is_task_ready',
+  `SELECT FROM tasks WHERE id = $1 AND status = 'pending' AND ready_at <= now()`,
+);
+
+/** What the holder's call left behind, so that the same call again is known from another one with the same token. */
+const ENDED_AS = {
+  completed: ({ status }: Task) => status === TaskStatus.Completed,
+  failed: ({ status, error }: Task) =>
+    status === TaskStatus.Failed ||
+    status === TaskStatus.Cancelled ||
+    (status === TaskStatus.Pending && error !== null),
+  released: ({ status, error }: Task) =>
+    status === TaskStatus.Cancelled || (status === TaskStatus.Pending && error === null),
+};
+
+/** The agent as the lease statement saw it. */
+export interface Worker {
+  agent_id: string;
+  my_type: string;
+  my_status: AgentStatus;
+  my_project_id: string | null;
+  my_capabilities: string[];
+}
+
+export interface LeaseRequest {
+  agent_id: string;
+  max_tasks: number;
+  lease_seconds: number;
+}
+
+/** Hands tasks to agents and takes their results. Every call proves its lease by the token. */
+@Injectable()
+export class TaskDispatch {
+  private readonly logger = new Logger(TaskDispatch.name);
+  /** The project that was served last: the next one comes first, so that one flooding project starves nobody. */
+  private lastServed = '00000000-0000-0000-0000-000000000000';
+
+  constructor(
+    private readonly database: Database,
+    private readonly unitOfWork: UnitOfWork,
+    private readonly store: TaskStore,
+    private readonly lifecycle: TaskLifecycle,
+    private readonly agents: AgentsService,
+    private readonly presence: AgentPresence,
+    private readonly commits: CommitSignal,
+  ) {}
+
+  /** What the agent gets right now, possibly nothing. Throws AgentNotFound. */
+  async lease({ agent_id, max_tasks, lease_seconds }: LeaseRequest): Promise<{ worker: Worker; tasks: TaskRow[] }> {
+    actAsAgent(agent_id);
+    const ids = (count: number) => Array.from({ length: count }, newId);
+    const metadata = JSON.stringify(eventOrigin().metadata);
+    const rows = await this.database.query<TaskRow & Worker & Record<string, unknown>>(LEASE, [
+      agent_id,
+      max_tasks,
+      lease_seconds,
+      this.lastServed,
+      ids(max_tasks),
+      ids(max_tasks + 1),
+      metadata,
+    ]);
+    const [worker] = rows;
+    if (!worker) throw new AgentNotFound(agent_id);
+    const tasks = rows.filter(({ id }) => id !== null);
+    const last = tasks.at(-1);
+    if (last) {
+      this.lastServed = last.project_id ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+      this.commits.signal();
+    } else {
+      await this.noteIdle(worker);
+    }
+    return { worker, tasks };
+  }
+
+  async isReady(id: string): Promise<boolean> {
+    return (await this.database.query(IS_READY, [id])).length > 0;
+  }
+
+  async heartbeat(id: string, dto: LeaseHeartbeatDto): Promise<Task> {
+    const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
+    const values = [id, lease_token, lease_seconds, progress_percentage];
+    const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
+    if (!task) throw await this.leaseLost(id);
+    this.presence.note(task.assigned_agent_id!);
+    if (progress_percentage !== null) {
+      actAsAgent(task.assigned_agent_id!);
+      await this.unitOfWork.run(async (tx) => {
+        tx.record(new TaskProgressUpdated(task, task.subtasks_completed, task.subtasks_total));
+      });
+    }
+    return task;
+  }
+
+  /** The same call again gets the same answer: a lost reply is harmless. */
+  async complete(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
+    const { lease_token, output = null, quality_score = null, metrics = {} } = dto;
+    const text = JSON.stringify(output);
+    if (Buffer.byteLength(text) > MAX_OUTPUT_BYTES) {
+      throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
+    }
+    const metadata = JSON.stringify(eventOrigin().metadata);
+    const values = [id, lease_token, text, quality_score, JSON.stringify(metrics), newId(), metadata];
+    const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, values);
+    if (done) {
+      this.commits.signal();
+      this.presence.note(done.assigned_agent_id!);
+      this.presence.noteFinished(done.assigned_agent_id!);
+      return done;
+    }
+    return this.withLease(id, lease_token, ENDED_AS.completed, (tx, task) =>
+      this.lifecycle.complete(tx, task, { output, quality_score: quality_score ?? undefined, metrics }),
+    );
+  }
+
+  fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
+    return this.withLease(id, lease_token, ENDED_AS.failed, (tx, task) =>
+      this.lifecycle.failAttempt(tx, task, { error: { ...error, retryable }, retryable }),
+    );
+  }
+
+  release(id: string, lease_token: string): Promise<TaskRow> {
+    return this.withLease(id, lease_token, ENDED_AS.released, (tx, task) => this.lifecycle.release(tx, task));
+  }
+
+  /** Takes back what silent agents held. Safe on all workers at once: each task is locked and looked at again. */
+  async sweep(): Promise<number> {
+    const expired = await this.database.query<{ id: string }>(EXPIRED, [SWEEP_BATCH]);
+    for (const { id } of expired) {
+      // One that cannot be taken back must not keep the others from it.
+      await this.unitOfWork
+        .run((tx) => this.takeBackExpired(tx, id))
+        .catch((error: unknown) => {
+          this.logger.error(`The expired lease of task ${id} could not be ended`, error);
+        });
+    }
+    return expired.length;
+  }
+
+  /** The agent is gone: its work is for others, and the attempt does not count against the task. */
+  async takeBackFrom(tx: Transaction, agent_id: string): Promise<void> {
+    const found = await tx.manager.find(Task, {
+      where: { assigned_agent_id: agent_id, status: Not(In(ENDED)) },
+      select: { id: true },
+    });
+    const locked = await this.store.lockAll(
+      tx,
+      found.map(({ id }) => id),
+    );
+    const open = locked.filter((task) => task.assigned_agent_id === agent_id && !hasEnded(task.status));
+    // What has ended keeps the id, but is for anyone when it begins anew.
+    await tx.manager.update(Task, { assigned_agent_id: agent_id }, { assignment_is_fixed: false });
+    for (const task of open) {
+      task.assignment_is_fixed = false;
+      if (task.status === TaskStatus.InProgress) {
+        await this.lifecycle.release(tx, task);
+        continue;
+      }
+      await this.store.save(tx, task, { assigned_agent_id: null });
+      tx.record(new TaskAssigned(task, agent_id));
+    }
+  }
+
+  private async takeBackExpired(tx: Transaction, id: string): Promise<void> {
+    const task = await this.store.lock(tx, id);
+    const now = await this.store.now();
+    if (task.lease_expires_at === null || task.lease_expires_at >= now) return;
+    const isTimeout = task.deadline_at !== null && task.deadline_at <= now;
+    const error = isTimeout
+      ? { message: `The attempt took longer than ${task.timeout_seconds} s`, code: 'timeout', retryable: true }
+      : { message: 'The agent fell silent: its lease ran out', code: 'lease_expired', retryable: true };
+    await this.lifecycle.failAttempt(tx, task, {
+      error,
+      retryable: true,
+      expired: isTimeout ? 'timeout' : 'lease_expired',
+    });
+  }
+
+  /** Runs the work if the token is the task's lease; repeats the answer if this token ended the lease before. */
+  private withLease(
+    id: string,
+    token: string,
+    hasEndedSo: (task: Task) => boolean,
+    work: (tx: Transaction, task: Task) => Promise<void>,
+  ): Promise<TaskRow> {
+    return this.unitOfWork.run(async (tx) => {
+      const task = await this.store.lock(tx, id);
+      const isRepeated = task.ended_lease_token === token && task.lease_token === null && hasEndedSo(task);
+      if (isRepeated) return this.store.get(id);
+      const isInTime = task.deadline_at === null || task.deadline_at > (await this.store.now());
+      if (task.lease_token !== token || task.status !== TaskStatus.InProgress || !isInTime) throw new LeaseLost(id);
+      const agent_id = task.assigned_agent_id!;
+      actAsAgent(agent_id);
+      await work(tx, task);
+      tx.afterCommit(() => this.presence.note(agent_id));
+      const [row] = await this.database.query<TaskRow & Record<string, unknown>>(REMEMBER_LEASE, [id, token]);
+      return row!;
+    });
+  }
+
+  private async leaseLost(id: string): Promise<Error> {
+    await this.store.get(id);
+    return new LeaseLost(id);
+  }
+
+  /** It asks for work and has none: it is there, and it is idle. */
+  private async noteIdle({ agent_id, my_status }: Worker): Promise<void> {
+    this.presence.note(agent_id);
+    if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
+    if (my_status === AgentStatus.Busy) await this.agents.noteIdle(agent_id);
+  }
+}

@@ -1,0 +1,134 @@
+import { Injectable } from '@nestjs/common';
+import { Database, statement } from '../platform/database/database.js';
+import { eventRows } from '../platform/events/event-rows.js';
+import type { Transaction } from '../platform/database/unit-of-work.js';
+import { In } from 'typeorm';
+import { Task } from './task.entity.js';
+import type { TaskStatus } from './task-state.js';
+import { CREATE_TASK, GET_TASK, INSERT_TASKS, READY_AT, TASK_COLUMNS, type TaskRow } from './task.sql.js';
+import { TaskCreated } from './tasks.events.js';
+import { TaskNotFound } from './tasks.errors.js';
+
+const NOW = statement('now', 'SELECT now() AS now');
+const MAKE_READY = statement(
+  'make_tasks_ready',
+  `UPDATE tasks SET ready_at = ${READY_AT} WHERE id = ANY ($1::uuid[]) RETURNING id, ready_at`,
+);
+const GET_TASKS = statement('get_tasks', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = ANY ($1::uuid[])`);
+
+/** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
+const RUN_LOCK = (run_id: string): string => `pg_advisory_xact_lock(hashtextextended(${run_id}::text, 0))`;
+const LOCK_RUN_OF_TASK = statement(
+  'lock_run_of_task',
+  `SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL`,
+);
+const LOCK_RUNS_OF_TASKS = statement(
+  'lock_runs_of_tasks',
+  `SELECT ${RUN_LOCK('run_id')} FROM (
+     SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs`,
+);
+const LOCK_RUN = statement('lock_run', `SELECT ${RUN_LOCK('$1')}`);
+
+/** Reads, locks and writes tasks for the services of this domain. */
+@Injectable()
+export class TaskStore {
+  constructor(private readonly database: Database) {}
+
+  /** The database's clock: the only one that decides. */
+  async now(): Promise<Date> {
+    const [row] = await this.database.query<{ now: Date }>(NOW);
+    return row!.now;
+  }
+
+  async find(id: string): Promise<TaskRow | null> {
+    const [row] = await this.database.query<TaskRow & Record<string, unknown>>(GET_TASK, [id]);
+    return row ?? null;
+  }
+
+  /** In the order of the ids. */
+  async getAll(ids: readonly string[]): Promise<TaskRow[]> {
+    const rows = await this.database.query<TaskRow & Record<string, unknown>>(GET_TASKS, [ids]);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return ids.map((id) => byId.get(id)!);
+  }
+
+  async get(id: string): Promise<TaskRow> {
+    const row = await this.find(id);
+    if (!row) throw new TaskNotFound(id);
+    return row;
+  }
+
+  /** Locks the task until the transaction ends; before it its run, so that all locks of a run come in one order. */
+  async lock(tx: Transaction, id: string): Promise<Task> {
+    await this.database.query(LOCK_RUN_OF_TASK, [id]);
+    const task = await tx.manager.findOne(Task, { where: { id }, lock: { mode: 'pessimistic_write' } });
+    if (!task) throw new TaskNotFound(id);
+    return task;
+  }
+
+  /** Those of them that exist, locked in one order, so that two such calls cannot deadlock. */
+  async lockAll(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
+    await this.database.query(LOCK_RUNS_OF_TASKS, [ids]);
+    return tx.manager.find(Task, {
+      where: { id: In([...ids]) },
+      order: { id: 'ASC' },
+      lock: { mode: 'pessimistic_write' },
+    });
+  }
+
+  /** To be taken before the locks of the run's tasks. */
+  async lockRun(run_id: string): Promise<void> {
+    await this.database.query(LOCK_RUN, [run_id]);
+  }
+
+  /** Locks the tasks of a run that are in one of the states. */
+  lockAllOfRun(tx: Transaction, run_id: string, statuses: readonly TaskStatus[]): Promise<Task[]> {
+    return tx.manager.find(Task, {
+      where: { run_id, status: In([...statuses]) },
+      order: { id: 'ASC' },
+      lock: { mode: 'pessimistic_write' },
+    });
+  }
+
+  /** Writes the changes to the row and to the task in hand. */
+  save(tx: Transaction, task: Task, changes: Partial<Task>): Promise<void> {
+    return this.saveAll(tx, [task], changes);
+  }
+
+  async saveAll(tx: Transaction, tasks: readonly Task[], changes: Partial<Task>): Promise<void> {
+    if (tasks.length === 0) return;
+    for (const task of tasks) Object.assign(task, changes);
+    const ids = tasks.map(({ id }) => id);
+    // TypeORM's type of a partial update does not know free-form JSON.
+    await tx.manager.update(Task, { id: In(ids) }, { ...changes, updated_at: () => 'now()' } as never);
+  }
+
+  /** Lets dispatch see those that are pending, unless they are held, from their scheduled time on. */
+  async makeReady(tasks: readonly Task[]): Promise<void> {
+    if (tasks.length === 0) return;
+    type Ready = { id: string; ready_at: Date | null };
+    const rows = await this.database.query<Ready>(MAKE_READY, [tasks.map(({ id }) => id)]);
+    const times = new Map(rows.map(({ id, ready_at }) => [id, ready_at]));
+    for (const task of tasks) task.ready_at = times.get(task.id) ?? null;
+  }
+
+  /** One task with its event, in one statement. */
+  async createOne(task: Task): Promise<TaskRow> {
+    const values = [JSON.stringify([task]), eventRows([new TaskCreated(task)])];
+    const [row] = await this.database.query<TaskRow & Record<string, unknown>>(CREATE_TASK, values);
+    return row!;
+  }
+
+  /** Many tasks, with one event each. */
+  async createMany(tx: Transaction, tasks: readonly Task[]): Promise<void> {
+    if (tasks.length === 0) return;
+    type Inserted = Pick<Task, 'id' | 'ready_at' | 'created_at' | 'updated_at'> & Record<string, unknown>;
+    const rows = await this.database.query<Inserted>(INSERT_TASKS, [JSON.stringify(tasks)]);
+    const inserted = new Map(rows.map((row) => [row.id, row]));
+    for (const task of tasks) {
+      const { ready_at, created_at, updated_at } = inserted.get(task.id)!;
+      Object.assign(task, { ready_at, created_at, updated_at });
+      await tx.announce(new TaskCreated(task));
+    }
+  }
+}

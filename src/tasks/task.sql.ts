@@ -1,0 +1,232 @@
+import { statement } from '../platform/database/database.js';
+import { insertEvents } from '../platform/events/event-rows.js';
+import type { Task } from './task.entity.js';
+
+/** A task as the API shows it. */
+export type TaskRow = Omit<Task, 'project' | 'assertCanMove' | 'prepare' | 'touch'> & {
+  dependencies: string[];
+  dependents: string[];
+  assigned_agent_name: string | null;
+};
+
+/** The columns of {@link TaskRow}, from a row source with alias `t`. */
+export const TASK_COLUMNS = `t.*,
+  ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
+  CASE WHEN t.has_dependents
+    THEN ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1)
+    ELSE '{}' END AS dependents,
+  (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name`;
+
+export const GET_TASK = statement('get_task', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = $1`);
+
+/** When a pending task may be leased; only the database's clock counts. */
+export const READY_AT = `CASE WHEN status = 'pending' AND NOT is_held THEN greatest(now(), scheduled_at) END`;
+
+const INSERTED = `
+  id, project_id, workflow_id, run_id, step_key, item_index, title, description, instructions, task_type, status,
+  priority, agent_type, assigned_agent_id, assignment_is_fixed, allowed_agent_ids, required_capabilities, input,
+  tags, metadata, unmet_dependencies, has_dependents, is_held, attempt, max_attempts, retry, timeout_seconds,
+  scheduled_at, progress_percentage, subtasks_completed, subtasks_total, estimated_duration_minutes, quality_score,
+  complexity_score, effort_points, due_date, is_urgent, requires_review, cancel_requested, created_by`;
+
+const insertTasks = `
+  INSERT INTO tasks (${INSERTED}, ready_at, created_at, updated_at)
+  SELECT ${INSERTED}, ${READY_AT}, now(), now() FROM json_populate_recordset(NULL::tasks, $1::json)
+  RETURNING *`;
+
+/** $1: a JSON list of tasks. */
+export const INSERT_TASKS = statement('insert_tasks', insertTasks);
+
+/** The same with its events ($2, see `eventRows`) in one statement: the hot path of creation. */
+export const CREATE_TASK = statement(
+  'create_task',
+  `WITH created AS (${insertTasks}), logged AS (${insertEvents('$2')})
+   SELECT t.*, '{}'::uuid[] AS dependencies, '{}'::uuid[] AS dependents,
+          (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name
+   FROM created t`,
+);
+
+/** An event row about the task `alias`, as its class in `tasks.events.ts` would make it. */
+const taskEvent = (type: string, alias: string, more: string, agent: string = `${alias}.assigned_agent_id`): string => `
+  '${type}', 'agent', 'info', 'agent', ${agent}::text, ${alias}.project_id, ${agent}, ${alias}.id, ${alias}.workflow_id,
+  ${alias}.run_id,
+  jsonb_build_object('task_id', ${alias}.id, 'project_id', ${alias}.project_id, 'workflow_id', ${alias}.workflow_id,
+    'run_id', ${alias}.run_id, 'agent_id', ${agent}, 'step_key', ${alias}.step_key, 'title', ${alias}.title,
+    'new_status', ${alias}.status, 'progress', ${alias}.progress_percentage, 'attempt', ${alias}.attempt, ${more})`;
+
+const EVENT_COLUMNS = `type, source, severity, actor_type, actor_id, project_id, agent_id, task_id, workflow_id, run_id,
+  data, metadata, id`;
+
+/**
+ * The agent's side of a lease that ends: its slot, its current task, and its metrics. The average is the running mean
+ * over completed tasks; the quality score (0-10) moves a fifth of the way to that of each scored task.
+ */
+function endOfLease(from: string, { task, outcome }: { task: string | null; outcome: string }): string {
+  const id = task ? `${task}.id` : '$2::uuid';
+  const score = '($4::float8 / 10)';
+  const seconds = task ? `extract(epoch FROM now() - ${task}.started_at)` : '$5::float8';
+  const isDone = `${outcome} = 'completed'`;
+  const quality = `CASE WHEN ${isDone} AND ${score} IS NOT NULL
+    THEN coalesce(a.quality_score * 0.8 + ${score} * 0.2, ${score}) ELSE a.quality_score END`;
+  const next = `FROM tasks o WHERE o.assigned_agent_id = a.id AND o.status = 'in_progress' AND o.lease_token IS NOT NULL
+    AND o.id <> ${id} ORDER BY o.started_at DESC LIMIT 1`;
+  return `
+    UPDATE agents a
+    SET held_tasks = greatest(0, a.held_tasks - 1), cancel_requested = array_remove(a.cancel_requested, ${id}),
+        current_task_id = CASE WHEN a.current_task_id IS DISTINCT FROM ${id} THEN a.current_task_id
+          WHEN a.held_tasks > 1 THEN (SELECT o.id ${next}) END,
+        current_task_title = CASE WHEN a.current_task_id IS DISTINCT FROM ${id} THEN a.current_task_title
+          WHEN a.held_tasks > 1 THEN (SELECT o.title ${next}) END,
+        tasks_completed = a.tasks_completed + CASE WHEN ${isDone} THEN 1 ELSE 0 END,
+        tasks_failed = a.tasks_failed + CASE WHEN ${outcome} = 'failed' THEN 1 ELSE 0 END,
+        error_count = a.error_count + CASE WHEN ${outcome} IN ('failed', 'retried') THEN 1 ELSE 0 END,
+        avg_response_time = CASE WHEN ${isDone}
+          THEN (a.avg_response_time * a.tasks_completed + ${seconds}) / (a.tasks_completed + 1)
+          ELSE a.avg_response_time END,
+        processing_time_ms = CASE WHEN ${isDone} THEN ${seconds} * 1000 ELSE a.processing_time_ms END,
+        improvement = CASE WHEN ${isDone} AND ${score} IS NOT NULL AND a.quality_score IS NOT NULL
+          THEN (${score} - a.quality_score) * 0.2 ELSE a.improvement END,
+        quality_score = ${quality}, last_activity = now()
+    ${from}`;
+}
+
+/** Rows looked at beyond those wanted: others may be taking the first ones at this moment. */
+const SPARE_CANDIDATES = 32;
+/** Stands for "no project", after all others; the index has the same expression. */
+const NO_PROJECT = `'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid`;
+const BEFORE_ALL = `'00000000-0000-0000-0000-000000000000'::uuid`;
+
+/**
+ * Leases up to $2 tasks to agent $1 for $3 seconds. The agent's row is locked first, so that its slots are counted
+ * right; then come, by priority, the lanes that it may take from (its own, its type's, anyone's), beginning with the
+ * project after $4: projects take turns. Rows that others are taking are passed over, not waited for.
+ * $5: tokens, $6: event ids, both one per task and one event more for the agent; $7: the events' metadata.
+ */
+export const LEASE = statement(
+  'lease_tasks',
+  `WITH me AS (
+     SELECT a.id, a.type, a.status, a.project_id, a.is_draining,
+            CASE WHEN a.is_draining THEN 0 ELSE greatest(0, a.max_concurrent_tasks - a.held_tasks) END AS free_slots,
+            ARRAY(SELECT json_array_elements_text(a.configuration -> 'capabilities')) AS capabilities
+     FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
+   ), candidates AS (
+     SELECT found.id, row_number() OVER (
+              ORDER BY found.priority DESC, pass.n, found.project, found.ready_at, found.id) AS place
+     FROM me
+     CROSS JOIN LATERAL (VALUES (me.id::text, me.id, NULL), (me.type, NULL, me.type), ('*', NULL, NULL))
+       AS lane (name, agent_id, agent_type)
+     CROSS JOIN unnest(enum_range(NULL::task_priority)) AS wanted_priority
+     CROSS JOIN (VALUES (1, $4::uuid, ${NO_PROJECT}), (2, ${BEFORE_ALL}, $4::uuid)) AS pass (n, low, high)
+     CROSS JOIN LATERAL (
+       SELECT t.id, t.priority, t.ready_at, coalesce(t.project_id, ${NO_PROJECT}) AS project
+       FROM tasks t
+       WHERE coalesce(t.assigned_agent_id::text, t.agent_type, '*') = lane.name
+         AND t.priority = wanted_priority
+         -- A type may be written like another lane.
+         AND t.assigned_agent_id IS NOT DISTINCT FROM lane.agent_id
+         AND (lane.agent_id IS NOT NULL OR t.agent_type IS NOT DISTINCT FROM lane.agent_type)
+         AND t.status = 'pending' AND t.ready_at IS NOT NULL AND t.ready_at <= now()
+         AND coalesce(t.project_id, ${NO_PROJECT}) > pass.low
+         AND coalesce(t.project_id, ${NO_PROJECT}) <= pass.high
+         AND (me.project_id IS NULL OR t.project_id = me.project_id)
+         AND t.required_capabilities <@ me.capabilities
+         AND (t.allowed_agent_ids IS NULL OR me.id = ANY (t.allowed_agent_ids))
+       ORDER BY coalesce(t.project_id, ${NO_PROJECT}), t.ready_at, t.id
+       LIMIT least($2::int, me.free_slots) + ${SPARE_CANDIDATES}
+     ) AS found
+     WHERE me.free_slots > 0
+   ), picked AS (
+     SELECT t.id, row_number() OVER () AS n
+     FROM (
+       SELECT t.id FROM tasks t JOIN candidates c ON c.id = t.id
+       WHERE t.status = 'pending' AND t.ready_at <= now()
+       ORDER BY c.place
+       LIMIT (SELECT least($2::int, me.free_slots) FROM me)
+       FOR UPDATE OF t SKIP LOCKED
+     ) AS t
+   ), leased AS (
+     UPDATE tasks t
+     SET status = 'in_progress', attempt = t.attempt + 1, assigned_agent_id = $1, cancel_requested = false,
+         lease_token = ($5::uuid[])[picked.n],
+         deadline_at = now() + make_interval(secs => t.timeout_seconds),
+         lease_expires_at = least(now() + make_interval(secs => $3), now() + make_interval(secs => t.timeout_seconds)),
+         started_at = now(), updated_at = now(), error = NULL
+     FROM picked WHERE t.id = picked.id
+     RETURNING t.*, picked.n
+   ), agent AS (
+     UPDATE agents a
+     SET held_tasks = a.held_tasks + taken.count, status = 'busy', last_seen_at = now(), last_activity = now(),
+         first_seen_at = coalesce(a.first_seen_at, now()), online_since = coalesce(a.online_since, now()),
+         current_task_id = taken.newest_id, current_task_title = taken.newest_title
+     FROM (SELECT count(*)::int AS count, (array_agg(l.id ORDER BY l.n DESC))[1] AS newest_id,
+                  (array_agg(l.title ORDER BY l.n DESC))[1] AS newest_title FROM leased l) AS taken
+     WHERE a.id = $1 AND taken.count > 0
+     RETURNING a.id, a.project_id, a.current_task_id, a.current_task_title
+   ), logged AS (
+     INSERT INTO events (${EVENT_COLUMNS})
+     SELECT ${taskEvent('task_started', 'l', `'old_status', 'pending'`)}, $7::jsonb, ($6::uuid[])[l.n] FROM leased l
+     UNION ALL
+     SELECT 'agent_status_updated', 'agent', 'info', 'agent', a.id::text, a.project_id, a.id, NULL, NULL, NULL,
+       jsonb_build_object('agent_id', a.id, 'project_id', a.project_id, 'old_status', me.status, 'new_status', 'busy',
+         'status', 'busy', 'current_task', jsonb_build_object('id', a.current_task_id, 'title', a.current_task_title)),
+       $7::jsonb, ($6::uuid[])[$2::int + 1]
+     FROM agent a, me WHERE me.status <> 'busy'
+   )
+   SELECT me.id AS agent_id, me.type AS my_type, me.status AS my_status, me.project_id AS my_project_id,
+          me.is_draining AS my_draining, me.capabilities AS my_capabilities, me.free_slots AS my_free_slots, t.*,
+          ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
+          ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1) AS dependents,
+          (SELECT a.name FROM agents a WHERE a.id = $1) AS assigned_agent_name
+   FROM me LEFT JOIN leased t ON true
+   ORDER BY t.n`,
+);
+
+/**
+ * Ends the lease $2 of task $1 with output $3 and score $4, if nobody but the agent has to hear of it: no run, no
+ * dependents. No row: another way is needed, which also tells why. $5: metrics; $6: event id; $7: metadata.
+ */
+export const COMPLETE = statement(
+  'complete_task',
+  `WITH done AS (
+     UPDATE tasks t
+     SET status = 'completed', output = $3::json, quality_score = coalesce($4::float8, t.quality_score), error = NULL,
+         progress_percentage = 100, completed_at = now(), updated_at = now(),
+         actual_duration_minutes = extract(epoch FROM now() - t.started_at) / 60,
+         lease_token = NULL, ended_lease_token = $2, lease_expires_at = NULL, deadline_at = NULL,
+         cancel_requested = false
+     WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
+       AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents
+     RETURNING t.*
+   ), agent AS (${endOfLease(`FROM done d WHERE a.id = d.assigned_agent_id`, { task: 'd', outcome: `'completed'` })}
+   ), logged AS (
+     INSERT INTO events (${EVENT_COLUMNS})
+     SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', $5::jsonb`)}, $7::jsonb, $6::uuid
+     FROM done d
+   )
+   SELECT ${TASK_COLUMNS} FROM done t`,
+);
+
+/** Renews lease $2 of task $1 for $3 seconds, and notes the progress $4 if given. */
+export const RENEW_LEASE = statement(
+  'renew_lease',
+  `UPDATE tasks t
+   SET lease_expires_at = least(now() + make_interval(secs => $3), t.deadline_at), updated_at = now(),
+       progress_percentage = coalesce($4::float8, t.progress_percentage)
+   WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
+   RETURNING t.*`,
+);
+
+/** How a lease ended, for the agent's metrics. */
+export type LeaseOutcome = 'completed' | 'failed' | 'retried' | 'returned';
+
+/** Closes the books of agent $1 on a lease that ended. $2: task, $3: outcome, $4: quality score, $5: seconds it took. */
+export const END_OF_LEASE = statement(
+  'end_of_lease',
+  endOfLease('WHERE a.id = $1', { task: null, outcome: '$3::text' }),
+);
+
+/** Remembers that its holder ended lease $2 of task $1. */
+export const REMEMBER_LEASE = statement(
+  'remember_ended_lease',
+  `WITH t AS (UPDATE tasks SET ended_lease_token = $2 WHERE id = $1 RETURNING *) SELECT ${TASK_COLUMNS} FROM t`,
+);

@@ -1,0 +1,177 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  HttpStatus,
+  Patch,
+  Post,
+  Put,
+  Query,
+  VERSION_NEUTRAL,
+} from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { EventResponse } from '../platform/events/event.response.js';
+import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
+import { Created } from '../platform/http/created.interceptor.js';
+import { Id } from '../platform/http/id.decorator.js';
+import { mapPage, type Page, PageQuery } from '../platform/http/page.js';
+import {
+  AddDependencyDto,
+  AssignTaskDto,
+  BulkUpdateTasksDto,
+  UpdateTaskProgressDto,
+  UpdateTaskStatusDto,
+} from './dto/change-task.dto.js';
+import { CreateTaskDto } from './dto/create-task.dto.js';
+import { ListTasksQuery } from './dto/list-tasks.query.js';
+import { BulkUpdatedResponse, TaskResponse, TaskSummaryResponse } from './dto/task.response.js';
+import { UpdateTaskDto } from './dto/update-task.dto.js';
+import { TaskEditor } from './task-editor.js';
+import { TasksService } from './tasks.service.js';
+
+@ApiTags('tasks')
+@Controller({ path: 'tasks', version: ['1', '2', VERSION_NEUTRAL] })
+export class TasksController {
+  constructor(
+    private readonly tasks: TasksService,
+    private readonly editor: TaskEditor,
+  ) {}
+
+  @Get()
+  @Listed(TaskResponse)
+  @ApiOperation({ operationId: 'list_tasks', summary: 'List tasks, newest first' })
+  async list(@Query() query: ListTasksQuery): Promise<Page<TaskResponse>> {
+    return mapPage(await this.tasks.list(query), TaskResponse.from);
+  }
+
+  @Post()
+  @Created()
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'create_task', summary: 'Create a task' })
+  @ApiCreatedResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'invalid', 'conflict')
+  async create(@Body() dto: CreateTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.create(dto));
+  }
+
+  @Get('stats/summary')
+  @ApiOperation({ operationId: 'summarise_tasks', summary: 'How many tasks there are and how far they are' })
+  @ApiOkResponse({ type: TaskSummaryResponse })
+  @ApiErrors()
+  summarise(): Promise<TaskSummaryResponse> {
+    return this.tasks.summarise();
+  }
+
+  @Patch('bulk')
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'update_tasks', summary: 'Change up to 1000 tasks, all or none' })
+  @ApiOkResponse({ type: BulkUpdatedResponse })
+  @ApiErrors('malformed', 'invalid', 'conflict')
+  async updateMany(@Body() { task_ids, updates }: BulkUpdateTasksDto): Promise<BulkUpdatedResponse> {
+    const rows = await this.editor.updateMany(task_ids, updates, (tx, task, to) => this.tasks.moveByHand(tx, task, to));
+    return { updated: rows.length, tasks: rows.map((row) => TaskResponse.from(row)) };
+  }
+
+  @Get(':id')
+  @ApiOperation({ operationId: 'get_task', summary: 'Get one task' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('not_found', 'invalid')
+  async get(@Id() id: string): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.get(id));
+  }
+
+  @Put(':id')
+  @ApiOperation({ operationId: 'update_task', summary: 'Change the given fields of a task' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async update(@Id() id: string, @Body() dto: UpdateTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.editor.update(id, dto));
+  }
+
+  @Delete(':id')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @ApiOperation({ operationId: 'delete_task', summary: 'Delete a task that is not in progress' })
+  @ApiNoContentResponse()
+  @ApiErrors('not_found', 'invalid', 'conflict')
+  delete(@Id() id: string): Promise<void> {
+    return this.tasks.delete(id);
+  }
+
+  @Patch(':id/status')
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'update_task_status', summary: 'Move a task by hand' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async setStatus(@Id() id: string, @Body() dto: UpdateTaskStatusDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.setStatus(id, dto));
+  }
+
+  @Patch(':id/progress')
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'update_task_progress', summary: 'Say how far a task is' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async setProgress(@Id() id: string, @Body() dto: UpdateTaskProgressDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.setProgress(id, dto));
+  }
+
+  @Patch(':id/assign')
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'assign_task', summary: 'Give a task to one agent, or to anyone' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async assign(@Id() id: string, @Body() dto: AssignTaskDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.editor.assign(id, dto));
+  }
+
+  @Post(':id/dependencies')
+  @HttpCode(HttpStatus.OK)
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'add_task_dependency', summary: 'Let a task wait for another' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  async addDependency(@Id() id: string, @Body() { dependency_id }: AddDependencyDto): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.addDependency(id, dependency_id));
+  }
+
+  @Delete(':id/dependencies/:dependency_id')
+  @ApiOperation({ operationId: 'remove_task_dependency', summary: 'Let a task wait no longer; absent is fine' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('not_found', 'invalid')
+  async removeDependency(@Id() id: string, @Id('dependency_id') dependency_id: string): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.removeDependency(id, dependency_id));
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(HttpStatus.OK)
+  @ApiIdempotent()
+  @ApiOperation({
+    operationId: 'cancel_task',
+    summary: 'Stop a task: at once, or while an agent has it by asking the agent',
+  })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('not_found', 'invalid', 'conflict')
+  async cancel(@Id() id: string): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.cancel(id));
+  }
+
+  @Post(':id/retry')
+  @HttpCode(HttpStatus.OK)
+  @ApiIdempotent()
+  @ApiOperation({ operationId: 'retry_task', summary: 'Begin a failed or cancelled task anew' })
+  @ApiOkResponse({ type: TaskResponse })
+  @ApiErrors('not_found', 'invalid', 'conflict')
+  async retry(@Id() id: string): Promise<TaskResponse> {
+    return TaskResponse.from(await this.tasks.retry(id));
+  }
+
+  @Get(':id/events')
+  @Listed(EventResponse)
+  @ApiOperation({ operationId: 'list_task_events', summary: "A task's history, newest first" })
+  @ApiErrors('not_found', 'invalid')
+  async events(@Id() id: string, @Query() query: PageQuery): Promise<Page<EventResponse>> {
+    return mapPage(await this.tasks.events(id, query), EventResponse.from);
+  }
+}
