@@ -1,0 +1,98 @@
+import type { FieldError } from '../platform/errors/domain-error.js';
+import { ancestors, findCycle, type Graph, levels } from '../platform/graph/graph.js';
+import { type Definition, graphOf, type Step } from './definition.js';
+import { ExpressionFailed, stepsIn, uses } from './expressions.js';
+import { bare, expressionsIn } from './template.js';
+
+/** All that is wrong with a definition's steps, each with its pointer below `at`. */
+export function checkDefinition(definition: Definition, at: string): FieldError[] {
+  const errors = [...checkKeys(definition, at), ...checkDependencies(definition, at)];
+  // The order is needed to know which steps an expression may speak of.
+  if (errors.length > 0) return errors;
+  const graph = graphOf(definition);
+  return definition.steps.flatMap((step, index) => checkExpressions({ graph, step, at: `${at}/${index}` }));
+}
+
+/** Keys in groups that may run together, in order. The definition must be sound. */
+export const orderOf = (definition: Definition): string[][] => levels(graphOf(definition));
+
+function checkKeys({ steps }: Definition, at: string): FieldError[] {
+  return steps.flatMap(({ key }, index) =>
+    steps.findIndex((other) => other.key === key) < index
+      ? [{ pointer: `${at}/${index}/key`, detail: `another step has the key ${key} already` }]
+      : [],
+  );
+}
+
+function checkDependencies(definition: Definition, at: string): FieldError[] {
+  const graph = graphOf(definition);
+  const unknown = definition.steps.flatMap(({ depends_on = [] }, index) =>
+    depends_on.flatMap((key, place) =>
+      graph.has(key) ? [] : [{ pointer: `${at}/${index}/depends_on/${place}`, detail: `there is no step ${key}` }],
+    ),
+  );
+  if (unknown.length > 0) return unknown;
+  const cycle = findCycle(graph);
+  if (!cycle) return [];
+  const index = definition.steps.findIndex(({ key }) => key === cycle[0]);
+  return [{ pointer: `${at}/${index}/depends_on`, detail: `the steps wait for each other: ${cycle.join(' -> ')}` }];
+}
+
+function checkExpressions({ graph, step, at }: { graph: Graph; step: Step; at: string }): FieldError[] {
+  const before = ancestors(graph, step.key);
+  const check = (expression: string, mayUseItem: boolean): string[] => {
+    const wrong = [...stepsIn(expression)].flatMap((key) => {
+      if (key === null) return ['name a step: steps.<key>'];
+      if (before.has(key)) return [];
+      return [graph.has(key) ? `step ${key} does not come before ${step.key}` : `there is no step ${key}`];
+    });
+    const strays = mayUseItem ? [] : ['item', 'index'].filter((name) => uses(expression, name));
+    return [...wrong, ...strays.map((name) => `${name} is known only in the tasks of a step with for_each`)].map(
+      (detail) => `${detail} (in: ${expression})`,
+    );
+  };
+  return textsOf(step).flatMap(({ text, pointer, is_expression }) => {
+    try {
+      const expressions = is_expression ? [bare(text)] : expressionsIn(text);
+      const mayUseItem = !is_expression && step.for_each !== undefined;
+      const details = expressions.flatMap((expression) => check(expression, mayUseItem));
+      return details.map((detail) => ({ pointer: at + pointer, detail }));
+    } catch (error) {
+      if (error instanceof ExpressionFailed) return [{ pointer: at + pointer, detail: error.message }];
+      throw error;
+    }
+  });
+}
+
+/** The steps whose results a step's expressions use. */
+export function referencedSteps(step: Step): string[] {
+  const expressions = textsOf(step).flatMap(({ text, is_expression }) =>
+    is_expression ? [bare(text)] : expressionsIn(text),
+  );
+  return [...new Set(expressions.flatMap((expression) => [...stepsIn(expression)]))].filter((key) => key !== null);
+}
+
+interface StepText {
+  text: string;
+  pointer: string;
+  /** It is an expression, with or without braces; otherwise it may hold some. */
+  is_expression: boolean;
+}
+
+/** Where a step may have expressions. */
+function textsOf({ when, for_each, name, instructions, input }: Step): StepText[] {
+  return [
+    ...Object.entries({ when, for_each }).flatMap(([key, text]) =>
+      text === undefined ? [] : [{ text, pointer: `/${key}`, is_expression: true }],
+    ),
+    ...textsIn({ name, instructions, input }, ''),
+  ];
+}
+
+function textsIn(value: unknown, pointer: string): StepText[] {
+  if (typeof value === 'string') return [{ text: value, pointer, is_expression: false }];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]) =>
+    textsIn(child, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+  );
+}

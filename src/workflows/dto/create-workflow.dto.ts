@@ -1,0 +1,55 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import { IsObject, ValidateNested } from 'class-validator';
+import { FlagField, IdField, NumberField, ObjectField, TextField, TextsField } from '../../platform/http/fields.js';
+import { Nullable } from '../../platform/http/optional.decorator.js';
+import { DefinitionDto, type StepDto, StepsField } from './step.dto.js';
+
+export class CreateWorkflowDto {
+  @TextField({ min: 1, max: 255, example: 'Code review' })
+  name: string;
+
+  @TextField({ is: 'nullable', max: 100_000 })
+  description?: string | null;
+
+  @IdField({ is: 'nullable' })
+  project_id?: string | null;
+
+  @TextField({ is: 'nullable', min: 1, max: 100 })
+  workflow_type?: string | null;
+
+  @ObjectField({ is: 'optional' })
+  configuration?: Record<string, unknown>;
+
+  @ObjectField({ is: 'optional', description: "Defaults for a run's input" })
+  parameters?: Record<string, unknown>;
+
+  @ApiPropertyOptional({
+    type: DefinitionDto,
+    nullable: true,
+    description: 'null: the workflow is a container of tasks, and runs them',
+  })
+  @Nullable()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => DefinitionDto)
+  definition?: DefinitionDto | null;
+
+  @StepsField('optional')
+  steps?: StepDto[];
+
+  @TextsField({ is: 'optional' })
+  tags?: string[];
+
+  @ObjectField({ is: 'optional' })
+  metadata?: Record<string, unknown>;
+
+  @FlagField({ is: 'optional', default: false })
+  is_template?: boolean;
+
+  @FlagField({ is: 'optional', default: false })
+  requires_approval?: boolean;
+
+  @NumberField({ is: 'nullable', min: 0, max: 1e6 })
+  estimated_duration_hours?: number | null;
+}

@@ -1,0 +1,97 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform, Type } from 'class-transformer';
+import { Allow, ArrayMaxSize, IsArray, IsObject, ValidateNested } from 'class-validator';
+import { AGENT_REF } from '../../agents/agent-ref.js';
+import { ChoiceField, PatternField, TextField, TextsField, Untouched, WholeField } from '../../platform/http/fields.js';
+import { Optional } from '../../platform/http/optional.decorator.js';
+import { RetryPolicyDto } from '../../tasks/dto/create-task.dto.js';
+import { PRIORITY_ALIASES, TaskPriority } from '../../tasks/task-state.js';
+import { OnFailure } from '../run-state.js';
+
+const MAX_STEPS = 500;
+const MAX_EXPRESSION = 10_000;
+
+export class StepDto {
+  @PatternField(/^[a-z][a-z0-9_]{0,99}$/, 'key must begin with a-z and have only a-z, 0-9 and _', {
+    example: 'analyse',
+  })
+  key: string;
+
+  @TextField({ is: 'optional', min: 1, max: 500, description: "The tasks' title; the key by default" })
+  name?: string;
+
+  @TextField({ is: 'nullable', max: 100_000 })
+  instructions?: string | null;
+
+  @TextField({ is: 'nullable', min: 1, max: 100 })
+  task_type?: string | null;
+
+  @TextField({ is: 'nullable', min: 1, max: 100 })
+  agent_type?: string | null;
+
+  @PatternField(AGENT_REF, "agent_id must be an agent's id or key", { is: 'nullable' })
+  agent_id?: string | null;
+
+  @TextsField({ is: 'optional' })
+  required_capabilities?: string[];
+
+  @Transform(({ value }) => (typeof value === 'string' ? (PRIORITY_ALIASES[value] ?? value) : (value as unknown)))
+  @ChoiceField(TaskPriority, 'TaskPriority', { is: 'optional' })
+  priority?: TaskPriority;
+
+  @WholeField({ is: 'nullable', min: 1, max: 86_400 })
+  timeout_seconds?: number | null;
+
+  @ApiPropertyOptional({ type: RetryPolicyDto })
+  @Optional()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => RetryPolicyDto)
+  retry?: RetryPolicyDto;
+
+  @WholeField({ is: 'optional', min: 1, max: 100 })
+  max_attempts?: number;
+
+  @TextsField({ is: 'optional', description: 'Keys of the steps that come before' })
+  depends_on?: string[];
+
+  @Allow()
+  @Untouched()
+  @ApiPropertyOptional({ description: 'Any JSON; strings may hold ${{ expression }}', nullable: true })
+  input?: unknown;
+
+  @TextField({ is: 'optional', min: 1, max: MAX_EXPRESSION, description: 'Expression; false: the step is skipped' })
+  when?: string;
+
+  @TextField({
+    is: 'optional',
+    min: 1,
+    max: MAX_EXPRESSION,
+    description: 'Expression that yields a list: one task per item',
+  })
+  for_each?: string;
+
+  @WholeField({ is: 'optional', min: 1, max: 10_000, description: 'How many of its tasks may be ready at once' })
+  max_parallel?: number;
+
+  @ChoiceField(OnFailure, 'OnFailure', { is: 'optional', default: OnFailure.Fail })
+  on_failure?: OnFailure;
+}
+
+export const StepsField = (is: 'required' | 'optional') =>
+  applyDecorators(
+    ApiProperty({ type: [StepDto], required: is === 'required' }),
+    ...(is === 'optional' ? [Optional()] : []),
+    IsArray(),
+    ArrayMaxSize(MAX_STEPS),
+    // Lists within the list would pass as steps.
+    IsObject({ each: true }),
+    ValidateNested({ each: true }),
+    Type(() => StepDto),
+  );
+
+export class DefinitionDto {
+  @StepsField('required')
+  steps: StepDto[];
+}

@@ -1,0 +1,95 @@
+import { Injectable } from '@nestjs/common';
+import { newId } from '../platform/database/new-id.js';
+import type { Transaction } from '../platform/database/unit-of-work.js';
+import { withDescendants } from '../platform/graph/graph.js';
+import { TaskStore } from '../tasks/task-store.js';
+import { type Definition, graphOf } from './definition.js';
+import { RunEnding } from './run-ending.js';
+import { RunEngine } from './run-engine.js';
+import { RunStatus, StepStatus } from './run-state.js';
+import { RunStateStore } from './run-state-store.js';
+import { RunStep } from './run-step.entity.js';
+import { Workflow } from './workflow.entity.js';
+import { type RunTrigger, WorkflowRun } from './workflow-run.entity.js';
+import { WorkflowStatus } from './workflow-state.js';
+import { WorkflowInactive, WorkflowIsRunning } from './workflows.errors.js';
+import { WorkflowExecuted } from './workflows.events.js';
+import { WorkflowsService } from './workflows.service.js';
+
+export interface NewRun {
+  input: Record<string, unknown>;
+  definition: Definition | null;
+  steps: RunStep[];
+  trigger: RunTrigger;
+  rerun_of: string | null;
+  scheduled_at: Date | null;
+}
+
+/** Makes the runs of a workflow, one after the other. */
+@Injectable()
+export class RunCreation {
+  constructor(
+    private readonly workflows: WorkflowsService,
+    private readonly store: RunStateStore,
+    private readonly engine: RunEngine,
+    private readonly ending: RunEnding,
+    private readonly taskStore: TaskStore,
+  ) {}
+
+  /** The workflow, locked, if it may be executed now. */
+  async open(tx: Transaction, workflow_id: string): Promise<Workflow> {
+    const workflow = await this.workflows.lock(tx, workflow_id);
+    if (workflow.status === WorkflowStatus.Inactive) throw new WorkflowInactive(workflow_id);
+    const live = await this.workflows.liveRun(tx, workflow.id);
+    if (live) throw new WorkflowIsRunning(workflow.id, live.id, 'wait for it or cancel it');
+    return workflow;
+  }
+
+  /** Begins at once, unless it is scheduled for later. */
+  async create(tx: Transaction, workflow: Workflow, { steps, scheduled_at, ...fields }: NewRun): Promise<string> {
+    const now = await this.taskStore.now();
+    const run = Object.assign(new WorkflowRun(), fields, {
+      id: newId(),
+      workflow_id: workflow.id,
+      run_number: workflow.run_count + 1,
+      status: RunStatus.Scheduled,
+      scheduled_at: scheduled_at && scheduled_at > now ? scheduled_at : null,
+      created_at: now,
+      updated_at: now,
+      total_tasks: steps.reduce((sum, { tasks_total }) => sum + tasks_total, 0),
+      completed_tasks: steps.reduce((sum, { tasks_completed }) => sum + tasks_completed, 0),
+    });
+    // TypeORM's type of a new row does not know free-form JSON.
+    await tx.manager.insert(WorkflowRun, run as never);
+    await tx.manager.insert(RunStep, steps.map((step) => Object.assign(step, { run_id: run.id })) as never);
+    const newest = { latest_run_id: run.id, run_count: run.run_number, scheduled_at: run.scheduled_at };
+    Object.assign(workflow, newest);
+    await tx.manager.update(Workflow, { id: workflow.id }, newest);
+    tx.record(new WorkflowExecuted(workflow, run.id, run.run_number, run.trigger));
+    const live = { run, workflow, steps };
+    await this.store.saveProgress(tx, live);
+    if (run.scheduled_at === null) await this.engine.begin(tx, live);
+    await this.ending.follow(tx, live);
+    return run.id;
+  }
+}
+
+export const freshSteps = (definition: Definition | null): RunStep[] =>
+  (definition?.steps ?? []).map(({ key }, position) => Object.assign(new RunStep(), { key, position }));
+
+/** Fresh steps, except those that succeeded before and do not come after one that is repeated. */
+export function stepsFromFailure(definition: Definition, before: readonly RunStep[]): RunStep[] {
+  const old = new Map(before.map((step) => [step.key, step]));
+  const steps = freshSteps(definition);
+  const unfinished = steps.filter(({ key }) => !hasSucceeded(old.get(key)!)).map(({ key }) => key);
+  const repeated = withDescendants(graphOf(definition), unfinished);
+  for (const step of steps.filter(({ key }) => !repeated.has(key))) {
+    const { status, tasks_total, tasks_completed, started_at, completed_at, output } = old.get(step.key)!;
+    Object.assign(step, { status, tasks_total, tasks_completed, started_at, completed_at, output });
+  }
+  return steps;
+}
+
+/** Also a step that nobody wanted; but not one that was skipped because the run failed. */
+const hasSucceeded = ({ status, error }: RunStep): boolean =>
+  status === StepStatus.Completed || (status === StepStatus.Skipped && error === null);

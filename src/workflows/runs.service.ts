@@ -1,0 +1,205 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { In } from 'typeorm';
+import { Database } from '../platform/database/database.js';
+import { Filters, listRows } from '../platform/database/list-rows.js';
+import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
+import { runInContext } from '../platform/context/request-context.js';
+import type { Page } from '../platform/http/page.js';
+import type { ExecuteWorkflowDto } from './dto/change-workflow.dto.js';
+import type { ListRunsQuery } from './dto/list-workflows.query.js';
+import type { GraphResponse } from './dto/workflow.response.js';
+import { freshSteps, RunCreation, stepsFromFailure } from './run-creation.js';
+import { RunEnding } from './run-ending.js';
+import { RunEngine } from './run-engine.js';
+import { RunStatus, StepStatus } from './run-state.js';
+import { type LiveRun, RunStateStore } from './run-state-store.js';
+import { RunStep } from './run-step.entity.js';
+import { RunTasks } from './run-tasks.js';
+import { WorkflowAgents } from './workflow-agents.js';
+import { RunTrigger, WorkflowRun } from './workflow-run.entity.js';
+import { WorkflowStatus } from './workflow-state.js';
+import { RunMoveRefused, RunNotFound, WorkflowIsRunning, WorkflowMoveRefused } from './workflows.errors.js';
+import { RunPaused, RunResumed } from './workflows.events.js';
+import { WorkflowsService } from './workflows.service.js';
+
+export interface RunWithSteps {
+  run: WorkflowRun;
+  steps: RunStep[];
+}
+
+/** Executions of workflows: what people ask of them. How they move on: RunEngine. */
+@Injectable()
+export class RunsService {
+  private readonly logger = new Logger(RunsService.name);
+
+  constructor(
+    private readonly database: Database,
+    private readonly unitOfWork: UnitOfWork,
+    private readonly workflows: WorkflowsService,
+    private readonly agents: WorkflowAgents,
+    private readonly creation: RunCreation,
+    private readonly store: RunStateStore,
+    private readonly engine: RunEngine,
+    private readonly ending: RunEnding,
+    private readonly runTasks: RunTasks,
+  ) {}
+
+  async get(id: string): Promise<RunWithSteps> {
+    const run = await this.database.manager.findOneBy(WorkflowRun, { id });
+    if (!run) throw new RunNotFound(id);
+    const steps = await this.database.manager.find(RunStep, { where: { run_id: id }, order: { position: 'ASC' } });
+    return { run, steps };
+  }
+
+  async list(workflow_id: string, query: ListRunsQuery): Promise<Page<RunWithSteps>> {
+    await this.workflows.get(workflow_id);
+    const page = await listRows<WorkflowRun & Record<string, unknown>>(this.database, {
+      from: 'workflow_runs r',
+      alias: 'r',
+      columns: 'r.*',
+      filters: new Filters().add('r.workflow_id = ?', workflow_id).add('r.status = ?', query.status),
+      sorts: { created_at: { expression: 'r.created_at', type: 'timestamptz' } },
+      sort_by: 'created_at',
+      query,
+    });
+    const steps = await this.database.manager.find(RunStep, {
+      where: { run_id: In(page.items.map(({ id }) => id)) },
+      order: { position: 'ASC' },
+    });
+    return {
+      ...page,
+      items: page.items.map((run) => ({ run, steps: steps.filter(({ run_id }) => run_id === run.id) })),
+    };
+  }
+
+  execute(workflow_id: string, dto: ExecuteWorkflowDto): Promise<RunWithSteps> {
+    return this.unitOfWork.run(async (tx) => {
+      const workflow = await this.creation.open(tx, workflow_id);
+      if (dto.assigned_agents) await this.agents.replace(tx, workflow, dto.assigned_agents);
+      const { definition } = workflow;
+      const id = await this.creation.create(tx, workflow, {
+        input: { ...workflow.parameters, ...dto.parameters, ...dto.input },
+        definition,
+        steps: freshSteps(definition),
+        trigger: RunTrigger.Manual,
+        rerun_of: null,
+        scheduled_at: dto.scheduled_at ?? null,
+      });
+      return this.get(id);
+    });
+  }
+
+  /** A new run with the same input and definition; `from_failure` keeps the results of the steps that succeeded. */
+  rerun(run_id: string, from_failure: boolean): Promise<RunWithSteps> {
+    return this.unitOfWork.run(async (tx) => {
+      const { workflow_id } = (await this.get(run_id)).run;
+      const workflow = await this.creation.open(tx, workflow_id);
+      // Read again: nobody changes it any more.
+      const { run, steps } = await this.get(run_id);
+      const { definition, input } = run;
+      const id = await this.creation.create(tx, workflow, {
+        input,
+        definition,
+        steps: from_failure && definition ? stepsFromFailure(definition, steps) : freshSteps(definition),
+        trigger: RunTrigger.Rerun,
+        rerun_of: run_id,
+        scheduled_at: null,
+      });
+      return this.get(id);
+    });
+  }
+
+  pause(run_id: string): Promise<RunWithSteps> {
+    return this.change(run_id, async (tx, live) => {
+      live.run.moveTo(RunStatus.Paused);
+      await this.runTasks.holdAll(run_id);
+      tx.record(new RunPaused(live.run, live.workflow));
+    });
+  }
+
+  resume(run_id: string): Promise<RunWithSteps> {
+    return this.change(run_id, async (tx, live) => {
+      if (live.run.status !== RunStatus.Paused) throw new RunMoveRefused(run_id, live.run.status, RunStatus.Running);
+      live.run.moveTo(RunStatus.Running);
+      tx.record(new RunResumed(live.run, live.workflow));
+      await this.runTasks.releaseAll(tx, live);
+      await this.engine.advance(tx, live);
+    });
+  }
+
+  cancel(run_id: string): Promise<RunWithSteps> {
+    return this.change(run_id, (tx, live) => this.ending.cancel(tx, live));
+  }
+
+  /** What people set on the workflow: its live run, or whether it may be executed. */
+  async setWorkflowStatus(workflow_id: string, status: WorkflowStatus): Promise<void> {
+    await this.unitOfWork.run(async (tx) => {
+      const workflow = await this.workflows.lock(tx, workflow_id);
+      const live = await this.workflows.liveRun(tx, workflow_id);
+      if (status === WorkflowStatus.Active || status === WorkflowStatus.Inactive) {
+        if (live) throw new WorkflowIsRunning(workflow_id, live.id, 'pause or cancel it instead');
+        return this.workflows.setStatus(tx, workflow, status);
+      }
+      const act = {
+        [WorkflowStatus.Paused as string]: (id: string) => this.pause(id),
+        [WorkflowStatus.Running as string]: (id: string) => this.resume(id),
+        [WorkflowStatus.Cancelled as string]: (id: string) => this.cancel(id),
+      }[status];
+      if (!act) throw new WorkflowMoveRefused(workflow_id, `A workflow becomes ${status} by its runs, not by hand`);
+      if (!live) throw new WorkflowMoveRefused(workflow_id, `The workflow has no live run that could become ${status}`);
+      await act(live.id);
+    });
+  }
+
+  async graph(workflow_id: string, run_id: string | undefined): Promise<GraphResponse> {
+    const workflow = await this.workflows.get(workflow_id);
+    const wanted = run_id ?? workflow.latest_run_id;
+    const found = wanted === null ? null : await this.get(wanted);
+    if (found && found.run.workflow_id !== workflow_id) throw new RunNotFound(wanted!);
+    const definition = found?.run.definition ?? workflow.definition ?? { steps: [] };
+    const steps = new Map(found?.steps.map((step) => [step.key, step]));
+    return {
+      nodes: definition.steps.map(({ key, name = key }) => {
+        const {
+          status = StepStatus.Pending,
+          tasks_total = 0,
+          tasks_completed = 0,
+          tasks_failed = 0,
+        } = steps.get(key) ?? {};
+        return { key, name, status, tasks: { total: tasks_total, completed: tasks_completed, failed: tasks_failed } };
+      }),
+      edges: definition.steps.flatMap(({ key, depends_on = [] }) =>
+        depends_on.map((from): [string, string] => [from, key]),
+      ),
+    };
+  }
+
+  /** Starts the runs whose time has come. Safe on all workers at once. */
+  async startDue(): Promise<number> {
+    const due = await this.database.query<{ id: string }>(
+      `SELECT id FROM workflow_runs WHERE status = 'scheduled' AND scheduled_at <= now() ORDER BY scheduled_at LIMIT 100`,
+    );
+    for (const { id } of due) {
+      const begin = () =>
+        this.change(id, async (tx, live) => {
+          if (live.run.status === RunStatus.Scheduled) await this.engine.begin(tx, live);
+        });
+      // One that cannot begin must not keep the others from it.
+      await runInContext({ source: 'scheduler', endpoint: 'job due_runs' }, begin).catch((error: unknown) =>
+        this.logger.error(`Run ${id} is due but could not begin`, error),
+      );
+    }
+    return due.length;
+  }
+
+  private change(run_id: string, work: (tx: Transaction, live: LiveRun) => Promise<void>): Promise<RunWithSteps> {
+    return this.unitOfWork.run(async (tx) => {
+      const live = await this.store.lock(tx, run_id);
+      if (!live) throw new RunNotFound(run_id);
+      await work(tx, live);
+      await this.store.saveRun(tx, live);
+      await this.ending.follow(tx, live);
+      return this.get(run_id);
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import { Injectable } from '@nestjs/common';
+import type { Transaction } from '../platform/database/unit-of-work.js';
+import { UnknownReference } from '../platform/errors/common.errors.js';
+import { TaskStore } from '../tasks/task-store.js';
+import { RunStatus } from './run-state.js';
+import { RunStateStore } from './run-state-store.js';
+import { RunTasks } from './run-tasks.js';
+import { Workflow } from './workflow.entity.js';
+import { WorkflowsService } from './workflows.service.js';
+
+/** Tasks that people put into a workflow by hand. */
+@Injectable()
+export class TaskJoining {
+  constructor(
+    private readonly store: RunStateStore,
+    private readonly runTasks: RunTasks,
+    private readonly workflows: WorkflowsService,
+    private readonly taskStore: TaskStore,
+  ) {}
+
+  /**
+   * In a workflow without a definition the task joins the live run, or waits until the workflow is executed. A
+   * workflow with a definition knows its tasks: others may bear its id, but are no part of its runs.
+   */
+  async join(tx: Transaction, workflow_id: string, task_id: string): Promise<void> {
+    // An execution that begins meanwhile would neither adopt the task nor be seen here.
+    await this.taskStore.lockRun(workflow_id);
+    const workflow = await tx.manager.findOneBy(Workflow, { id: workflow_id });
+    if (!workflow) throw new UnknownReference('workflow_id', workflow_id, 'workflow');
+    const allowed = await this.store.allowedAgents(tx, workflow_id);
+    if (allowed) await tx.manager.query('UPDATE tasks SET allowed_agent_ids = $2 WHERE id = $1', [task_id, allowed]);
+    if (workflow.definition !== null) return;
+    const found = await this.workflows.liveRun(tx, workflow_id);
+    const live = found && (await this.store.lock(tx, found.id));
+    if (live && (live.run.status === RunStatus.Running || live.run.status === RunStatus.Paused)) {
+      await tx.manager.query('UPDATE tasks SET run_id = $2 WHERE id = $1', [task_id, live.run.id]);
+      Object.assign(live.run, await this.runTasks.count(live.run.id));
+      await this.store.saveRun(tx, live);
+      if (live.run.status === RunStatus.Running) return;
+    }
+    await this.runTasks.hold(task_id);
+  }
+
+  async holdIfPaused(tx: Transaction, run_id: string, task_id: string): Promise<void> {
+    const live = await this.store.lock(tx, run_id);
+    if (live?.run.status === RunStatus.Paused) await this.runTasks.hold(task_id);
+  }
+}
