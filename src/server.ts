@@ -1,0 +1,74 @@
+import { type INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { createApp } from './app.setup.js';
+import { AppModule } from './app.module.js';
+import { Environment } from './platform/config/environment.js';
+import { DatabasePool } from './platform/database/database-pool.js';
+import { migrate } from './platform/database/migrate.js';
+import { StartupError } from './platform/errors/startup-error.js';
+import { Log } from './platform/logging/logger.js';
+
+export interface RunningServer {
+  /** Where it listens; null for a worker. */
+  url: string | null;
+  /** Drains, then closes the database. */
+  close: () => Promise<void>;
+}
+
+/** Opens the database, migrates it, and starts the part that ROLE names. Throws StartupError with the reason. */
+export async function startServer(environment: Environment): Promise<RunningServer> {
+  if (environment.is_embedded && environment.ROLE !== 'all') {
+    throw new StartupError(
+      `ROLE=${environment.ROLE} needs DATABASE_URL: the embedded database is for one process, which does everything.`,
+    );
+  }
+  const pool = await DatabasePool.open(environment);
+  try {
+    await migrate(pool);
+    const { app, url } = environment.serves_http
+      ? await startApi(environment, pool)
+      : await startWorker(environment, pool);
+    return {
+      url,
+      close: async () => {
+        await app.close();
+        await pool.close();
+      },
+    };
+  } catch (error) {
+    await pool.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function startApi(
+  environment: Environment,
+  pool: DatabasePool,
+): Promise<{ app: INestApplicationContext; url: string }> {
+  const app = await createApp(environment, pool);
+  const { host, PORT } = environment;
+  await app.listen({ port: PORT, host }).catch(async (error: NodeJS.ErrnoException) => {
+    await app.close();
+    if (error.code === 'EADDRINUSE') {
+      throw new StartupError(`Port ${PORT} on ${host} is in use by another program. Stop it, or set PORT to another.`);
+    }
+    if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+      throw new StartupError(`Cannot listen on ${host}:${PORT} (${error.code}). Set HOST and PORT to others.`);
+    }
+    throw error;
+  });
+  const { port } = new URL(await app.getUrl());
+  const shown = host === '127.0.0.1' || host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return { app, url: `http://${shown}:${port || '80'}` };
+}
+
+async function startWorker(
+  environment: Environment,
+  pool: DatabasePool,
+): Promise<{ app: INestApplicationContext; url: null }> {
+  const app = await NestFactory.createApplicationContext(AppModule.with(environment, pool), {
+    logger: new Log(environment),
+    abortOnError: false,
+  });
+  return { app, url: null };
+}
