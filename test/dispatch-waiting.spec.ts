@@ -1,0 +1,290 @@
+import { get as httpGet, request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from './support/eventually.js';
+import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
+import { startTestApp, type TestApp } from './support/test-app.js';
+
+/** Far longer than anything should take; a wait that lasts half as long was not ended by what it waited for. */
+const WAIT_SECONDS = 20;
+
+describe('an agent that waits for work', () => {
+  let server: TestApp;
+
+  beforeAll(async () => {
+    server = await startTestApp();
+  });
+  afterAll(() => server.close());
+
+  const agentOf = async ({ id }: { id: string }) => (await server.get(`/api/v1/agents/${id}`)).body;
+  const titles = (leased: Leased[]) => leased.map(({ task }) => task.title as string);
+  const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+
+  /** A project in which tests do not meet: its agents see only its tasks. */
+  async function place() {
+    const { id: project_id } = await makeProject(server);
+    return {
+      project_id,
+      agent: (fields: object = {}) => makeAgent(server, { project_id, ...fields }),
+      task: (title: string, fields: object = {}) => makeTask(server, { project_id, title, ...fields }),
+    };
+  }
+
+  const isBack = (agent: { id: string }) =>
+    eventually(async () => expect((await agentOf(agent)).status).not.toBe('offline'));
+
+  /** What the agent gets, once it is seen to wait: it begins as offline, and asking for work brings it back. */
+  async function waiting(agent: { id: string; status: string }, fields: object = {}) {
+    const startedAt = performance.now();
+    const answer = lease(server, agent, { wait_seconds: WAIT_SECONDS, ...fields }).then((leased) => {
+      const seconds = (performance.now() - startedAt) / 1000;
+      if (seconds > WAIT_SECONDS / 2) throw new Error(`Waited ${seconds} s: what it waited for did not wake it`);
+      return leased;
+    });
+    if (agent.status === 'offline') await isBack(agent);
+    // In an object, or awaiting this would await the answer.
+    return { answer };
+  }
+
+  it('gets a task as soon as it is created', async () => {
+    const { agent, task } = await place();
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await task('new');
+
+    expect(titles(await answer)).toEqual(['new']);
+  });
+
+  it('gets nothing when its time is over', async () => {
+    const { agent } = await place();
+    const startedAt = performance.now();
+
+    const leased = await lease(server, await agent(), { wait_seconds: 0.3 });
+
+    expect(leased).toEqual([]);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(300);
+  });
+
+  it('gets a task when its scheduled time has come', async () => {
+    const { agent, task } = await place();
+    await task('known before', { scheduled_at: inSeconds(1.2) });
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+    const { answer: another } = await waiting(await agent({ status: 'offline' }));
+
+    await task('told while it waits', { scheduled_at: inSeconds(1) });
+
+    expect([...titles(await answer), ...titles(await another)].sort()).toEqual(['known before', 'told while it waits']);
+  });
+
+  it('gets a task when its back-off is over', async () => {
+    const { agent, task } = await place();
+    await task('flaky', { retry: { backoff_seconds: 0.5, jitter: false } });
+    const [held] = await lease(server, await agent());
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await fail(server, held!);
+
+    expect(await answer).toMatchObject([{ task: { title: 'flaky' }, lease: { attempt: 2 } }]);
+  });
+
+  it('gets a task when what that waited for is completed', async () => {
+    const { agent, task } = await place();
+    const first = await task('first');
+    await task('second', { dependencies: [first.id] });
+    const [held] = await lease(server, await agent());
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await complete(server, held!);
+
+    expect(titles(await answer)).toEqual(['second']);
+  });
+
+  it.each([
+    ['completes', (held: Leased) => complete(server, held)],
+    ['fails', (held: Leased) => fail(server, held, { retryable: false })],
+    ['must try again later', (held: Leased) => fail(server, held)],
+    [
+      'gives back',
+      ({ task, lease: { token } }: Leased) =>
+        server.post(`/api/v1/tasks/${task.id}/lease/release`, { lease_token: token }),
+    ],
+    [
+      'has taken away from it',
+      ({ task }: Leased) => server.patch(`/api/v1/tasks/${task.id}/status`, { status: 'cancelled' }),
+    ],
+    [
+      'loses',
+      ({ task }: Leased) =>
+        server.database.query(`UPDATE tasks SET lease_expires_at = now() - interval '1 s' WHERE id = $1`, [task.id]),
+    ],
+  ])('gets the next task as soon as it %s the one that filled its slot', async (_how, end) => {
+    const { agent, task } = await place();
+    const worker = await agent();
+    await task('first', { retry: { backoff_seconds: 3600, jitter: false } });
+    const [held] = await lease(server, worker);
+    await task('next', { priority: 'high' });
+    const { answer } = await waiting(worker);
+
+    await end(held!);
+
+    expect(titles(await answer)).toEqual(['next']);
+  });
+
+  it('gets a task that is given to it', async () => {
+    const { agent, task } = await place();
+    const { id } = await task('given', { agent_type: 'another' });
+    const worker = await agent({ status: 'offline' });
+    const { answer } = await waiting(worker);
+
+    await server.patch(`/api/v1/tasks/${id}/assign`, { assigned_agent_id: worker.id });
+
+    expect(titles(await answer)).toEqual(['given']);
+  });
+
+  it('gets a task as soon as it may do it', async () => {
+    const { agent, task } = await place();
+    await task('hard', { required_capabilities: ['sql'] });
+    const worker = await agent({ status: 'offline' });
+    const { answer } = await waiting(worker);
+
+    await server.put(`/api/v1/agents/${worker.id}`, { capabilities: ['sql'] });
+
+    expect(titles(await answer)).toEqual(['hard']);
+  });
+
+  it('gets a task that anybody may do now because its agent was deleted', async () => {
+    const { agent, task } = await place();
+    const chosen = await agent();
+    await task('orphan', { assigned_agent_id: chosen.id });
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await server.delete(`/api/v1/agents/${chosen.id}`);
+
+    expect(titles(await answer)).toEqual(['orphan']);
+  });
+
+  it('gets nothing while it is drained, and something when it is resumed', async () => {
+    const { agent, task } = await place();
+    const worker = await agent({ status: 'offline' });
+    await server.post(`/api/v1/agents/${worker.id}/drain`);
+    await task('patient');
+    const { answer } = await waiting(worker);
+
+    await server.post(`/api/v1/agents/${worker.id}/resume`);
+
+    expect(titles(await answer)).toEqual(['patient']);
+  });
+
+  it('is not passed over because another one, which waits longer, cannot take the task', async () => {
+    const { agent, task } = await place();
+    await task('filler');
+    const full = await agent();
+    await lease(server, full);
+    const drained = await agent({ status: 'offline' });
+    await server.post(`/api/v1/agents/${drained.id}/drain`);
+    const idle = await agent({ status: 'offline' });
+    const neverFirst = lease(server, full, { wait_seconds: 3 });
+    const neither = lease(server, drained, { wait_seconds: 3 });
+    await eventually(async () => expect((await agentOf(drained)).status).toBe('idle'));
+    const { answer } = await waiting(idle);
+
+    await task('for whom it may concern');
+
+    expect(titles(await answer)).toEqual(['for whom it may concern']);
+    expect(await Promise.all([neverFirst, neither])).toEqual([[], []]);
+  });
+
+  it('shares what comes with all who wait', async () => {
+    const { agent, task } = await place();
+    const agents = await Promise.all(Array.from({ length: 10 }, () => agent({ status: 'offline' })));
+    const waits = await Promise.all(agents.map((each) => waiting(each)));
+    const names = agents.map((_agent, index) => `task ${index}`);
+
+    await Promise.all(names.map((name) => task(name)));
+
+    const served = await Promise.all(waits.map(({ answer }) => answer));
+    expect(served.flatMap(titles).sort()).toEqual(names);
+    expect(served.every((leased) => leased.length === 1)).toBe(true);
+  });
+
+  it('does not keep the database to itself when it sends an Idempotency-Key', async () => {
+    const { agent, task } = await place();
+    const worker = await agent();
+    const body = { agent_id: worker.id, wait_seconds: 5 };
+
+    const poll = server.post('/api/v1/tasks/lease', body, { 'idempotency-key': 'poll-1' });
+    const made = await task('meanwhile');
+    const empty = await poll;
+    const leased = await server.post('/api/v1/tasks/lease', { agent_id: worker.id }, { 'idempotency-key': 'poll-2' });
+    const again = await server.post('/api/v1/tasks/lease', { agent_id: worker.id }, { 'idempotency-key': 'poll-2' });
+
+    expect(empty.status).toBe(200);
+    expect([...empty.body, ...leased.body]).toMatchObject([{ task: { id: made.id } }]);
+    expect(again.body).toEqual(leased.body);
+  });
+});
+
+describe('a wait for work', () => {
+  const poll = (url: string, agent: { id: string }) => {
+    const body = JSON.stringify({ agent_id: agent.id, wait_seconds: WAIT_SECONDS });
+    const sent = request(`${url}/api/v1/tasks/lease`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+    });
+    sent.end(body);
+    return sent;
+  };
+
+  it('that its client gave up swallows no task', async () => {
+    const server = await startTestApp({ isListening: true });
+    const url = await server.listen();
+    const { id: project_id } = await makeProject(server);
+    const gone = await makeAgent(server, { project_id, status: 'offline' });
+    const there = await makeAgent(server, { project_id, status: 'offline' });
+    const statusOf = async ({ id }: { id: string }) => (await server.get(`/api/v1/agents/${id}`)).body.status as string;
+
+    const left = poll(url, gone);
+    left.on('error', () => undefined);
+    await eventually(async () => expect(await statusOf(gone)).toBe('idle'));
+    const answer = lease(server, there, { wait_seconds: WAIT_SECONDS });
+    await eventually(async () => expect(await statusOf(there)).toBe('idle'));
+    const making = makeTask(server, { project_id });
+    left.destroy();
+    const task = await making;
+
+    expect(await answer).toMatchObject([{ task: { id: task.id } }]);
+    expect((await server.get(`/api/v1/tasks/${task.id}`)).body).toMatchObject({
+      assigned_agent_id: there.id,
+      attempt: 1,
+    });
+    await server.close();
+  });
+
+  it('ends when the server stops', async () => {
+    const server = await startTestApp({ isListening: true });
+    const url = await server.listen();
+    const agent = await makeAgent(server, { status: 'offline' });
+    const startedAt = performance.now();
+    const answer = new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+      const sent = poll(url, agent);
+      sent.on('error', reject);
+      sent.on('response', (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => (text += part));
+        response.on('end', () => resolve({ status: response.statusCode, text }));
+      });
+    });
+    await eventually(async () => {
+      expect((await server.get(`/api/v1/agents/${agent.id}`)).body.status).toBe('idle');
+    });
+
+    await server.close();
+
+    expect(await answer).toEqual({ status: 200, text: '[]' });
+    expect((performance.now() - startedAt) / 1000).toBeLessThan(WAIT_SECONDS / 2);
+    await expect(
+      new Promise((resolve, reject) => {
+        httpGet(url, resolve).on('error', reject);
+      }),
+    ).rejects.toThrow('ECONNREFUSED');
+  });
+});

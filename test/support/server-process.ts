@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { inject } from 'vitest';
+import { eventually } from './eventually.js';
+import { administer, withDatabase } from './global-setup.js';
+
+const MAIN = resolve('dist/src/main.js');
+
+/** The built server as a process of its own, on data of its own: what is killed here is really dead. */
+export class ServerProcess {
+  output = '';
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    readonly port: number,
+    readonly folder: string,
+    private readonly database: { url: string; name: string } | null,
+    private readonly settings: NodeJS.ProcessEnv,
+  ) {}
+
+  /** Has a port and an empty place for data, but does not run yet. */
+  static async prepare(settings: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+    const folder = await mkdtemp(join(tmpdir(), 'flightdeck-process-'));
+    const template = inject('template');
+    const name = `flightdeck_process_${process.pid}_${Math.floor(Math.random() * 1e9)}`;
+    if (template) await administer(template.url, `CREATE DATABASE ${name} TEMPLATE ${template.name}`);
+    return new ServerProcess(await freePort(), folder, template && { url: template.url, name }, settings);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get environment(): NodeJS.ProcessEnv {
+    return {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      PORT: String(this.port),
+      HOST: '127.0.0.1',
+      DATA_DIR: join(this.folder, 'data'),
+      DATABASE_URL: this.database ? withDatabase(this.database.url, this.database.name) : '',
+      REDIS_URL: process.env.TEST_REDIS_URL ?? '',
+      ...this.settings,
+    };
+  }
+
+  launch(): ChildProcess {
+    this.output = '';
+    const child = spawn(process.execPath, [MAIN], { cwd: this.folder, env: this.environment });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.output += chunk.toString();
+      });
+    }
+    this.child = child;
+    return child;
+  }
+
+  async start(): Promise<void> {
+    const child = this.launch();
+    await eventually(async () => {
+      if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}: ${this.output}`);
+      const { ok } = await fetch(`${this.url}/health/ready`);
+      if (!ok) throw new Error('not ready');
+    }, 60_000);
+  }
+
+  /** Resolves with the exit code (null after a signal). */
+  async signal(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.child!;
+    const ended = once(child, 'exit') as Promise<[number | null]>;
+    child.kill(signal);
+    return (await ended)[0];
+  }
+
+  async ended(): Promise<number | null> {
+    const child = this.child!;
+    return child.exitCode ?? ((await once(child, 'exit')) as [number | null])[0];
+  }
+
+  async dispose(): Promise<void> {
+    if (this.child && this.child.exitCode === null && this.child.signalCode === null) await this.signal('SIGKILL');
+    await rm(this.folder, { recursive: true, force: true });
+    if (this.database)
+      await administer(this.database.url, `DROP DATABASE IF EXISTS ${this.database.name} WITH (FORCE)`);
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A client that repeats what a dead server did not answer. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export async function call<Body = any>(url: string, method: string, path: string, body?: unknown): Promise<Body> {
+  return eventually(async () => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    const answer = (await response.json()) as Body;
+    if (response.status >= 500) throw new Error(`${response.status} ${JSON.stringify(answer)}`);
+    return answer;
+  }, 60_000);
+}
