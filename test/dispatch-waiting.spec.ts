@@ -1,5 +1,7 @@
-import { get as httpGet, request } from 'node:http';
+import { get as httpGet, request, type Server } from 'node:http';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LeaseWaiters } from '../src/tasks/lease-waiters.js';
 import { eventually } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
@@ -240,6 +242,9 @@ describe('a wait for work', () => {
     const { id: project_id } = await makeProject(server);
     const gone = await makeAgent(server, { project_id, status: 'offline' });
     const there = await makeAgent(server, { project_id, status: 'offline' });
+    const connections = promisify((done: (error: Error | null, count: number) => void) =>
+      (server.app.getHttpServer() as Server).getConnections(done),
+    );
     const statusOf = async ({ id }: { id: string }) => (await server.get(`/api/v1/agents/${id}`)).body.status as string;
 
     const left = poll(url, gone);
@@ -247,15 +252,35 @@ describe('a wait for work', () => {
     await eventually(async () => expect(await statusOf(gone)).toBe('idle'));
     const answer = lease(server, there, { wait_seconds: WAIT_SECONDS });
     await eventually(async () => expect(await statusOf(there)).toBe('idle'));
-    const making = makeTask(server, { project_id });
     left.destroy();
-    const task = await making;
+    await eventually(async () => expect(await connections()).toBe(0));
+    const task = await makeTask(server, { project_id });
 
     expect(await answer).toMatchObject([{ task: { id: task.id } }]);
     expect((await server.get(`/api/v1/tasks/${task.id}`)).body).toMatchObject({
       assigned_agent_id: there.id,
       attempt: 1,
     });
+    await server.close();
+  });
+
+  it('gives back what it got when its client has just left', async () => {
+    const server = await startTestApp();
+    const { id: project_id } = await makeProject(server);
+    const { id: agent_id } = await makeAgent(server, { project_id });
+    const task = await makeTask(server, { project_id });
+    const client = new AbortController();
+
+    const answer = server.app
+      .get(LeaseWaiters)
+      .lease({ agent_id, max_tasks: 1, lease_seconds: 60 }, WAIT_SECONDS * 1000, client.signal);
+    client.abort();
+
+    expect(await answer).toEqual([]);
+    const states = (await server.events({ task_id: task.id })).map(({ data }) => data.new_status).filter(Boolean);
+    expect(states).toEqual(['pending', 'in_progress', 'pending']);
+    const { body } = await server.get(`/api/v1/tasks/${task.id}`);
+    expect(body).toMatchObject({ status: 'pending', attempt: 0, assigned_agent_id: null });
     await server.close();
   });
 
