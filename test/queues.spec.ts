@@ -11,6 +11,8 @@ import { Nodes } from './support/nodes.js';
 import type { TestApp } from './support/test-app.js';
 
 const EVERY_MS = 100;
+/** The rhythm of the clean-up, which every server has. */
+const HOURLY = 3_600_000;
 /** A database of the Redis that no other test uses. */
 const REDIS_URL = process.env.TEST_REDIS_URL && `${process.env.TEST_REDIS_URL}/${randomInt(1, 16)}`;
 
@@ -24,10 +26,10 @@ class Runs {
   }
 }
 
-function recurringModule(name: string, runs: Runs, every_ms = EVERY_MS): DynamicModule {
+function recurringModule(name: string, runs: Runs, every_ms = EVERY_MS, is_due?: () => string): DynamicModule {
   @Injectable()
   class Worker {
-    @Recurring({ name, every_ms: () => every_ms })
+    @Recurring({ name, every_ms: () => every_ms, is_due })
     async run(): Promise<void> {
       runs.contexts.push(currentContext());
       await runs.work();
@@ -118,7 +120,7 @@ describe.each(BACKENDS)('recurring jobs in $where', ({ redis }) => {
     await sleep(137 * 3);
 
     expect(await schedule(after)).not.toContain(137);
-    expect(await schedule(after)).toContain(after.environment.SWEEP_EVERY_SECONDS * 1000);
+    expect(await schedule(after)).toContain(HOURLY);
     expect(runs.contexts).toHaveLength(count);
   });
 
@@ -155,6 +157,39 @@ describe.each(BACKENDS)('recurring jobs in $where', ({ redis }) => {
     await nodes.stop(node);
 
     expect(ended).toBe(runs.contexts.length);
+  });
+
+  it('run when they are due, on one of two servers, and not when they are not', async () => {
+    const [one, two] = [new Runs(), new Runs()];
+    const isDue = () => `EXISTS (SELECT FROM projects WHERE name = 'due')`;
+    const first = await nodes.start([recurringModule('when_due', one, EVERY_MS, isDue)]);
+    await nodes.start([recurringModule('when_due', two, EVERY_MS, isDue)]);
+    await sleep(EVERY_MS * 4);
+    expect([...one.ids, ...two.ids]).toEqual([]);
+
+    const start = Date.now();
+    const { body: project } = await first.post('/api/v1/projects', { name: 'due' });
+    await eventually(() => expect(one.ids.length + two.ids.length).toBeGreaterThanOrEqual(10));
+    expect(one.ids.length + two.ids.length).toBeLessThanOrEqual((Date.now() - start) / EVERY_MS + 2);
+    await first.delete(`/api/v1/projects/${project.id}`);
+    await sleep(EVERY_MS * 2);
+    const count = one.ids.length + two.ids.length;
+    await sleep(EVERY_MS * 4);
+
+    expect(one.ids.length + two.ids.length).toBe(count);
+  });
+
+  it('look again after a look that failed', async () => {
+    const runs = new Runs();
+    const node = await nodes.start([
+      recurringModule('unsure', runs, EVERY_MS, () => `(SELECT 1 / count(*) FROM projects WHERE name = 'sure') = 1`),
+    ]);
+    await sleep(EVERY_MS * 3);
+    expect(runs.ids).toEqual([]);
+
+    await node.post('/api/v1/projects', { name: 'sure' });
+
+    await eventually(() => expect(runs.ids.length).toBeGreaterThan(1));
   });
 
   it('do not start when two share a name', async () => {

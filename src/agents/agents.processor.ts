@@ -7,7 +7,12 @@ import { AgentPresence } from './agent-presence.js';
 export class AgentsProcessor {
   constructor(private readonly presence: AgentPresence) {}
 
-  @Recurring({ name: 'agent_sweep', every_ms: ({ SWEEP_EVERY_SECONDS }) => SWEEP_EVERY_SECONDS * 1000 })
+  @Recurring({
+    name: 'agent_sweep',
+    every_ms: ({ SWEEP_EVERY_SECONDS }) => SWEEP_EVERY_SECONDS * 1000,
+    is_due: ({ AGENT_OFFLINE_AFTER_SECONDS: silence }) =>
+      `EXISTS (SELECT FROM agents WHERE status <> 'offline' AND last_seen_at < now() - make_interval(secs => ${silence}))`,
+  })
   sweep(): Promise<number> {
     return this.presence.sweep();
   }

@@ -7,7 +7,11 @@ import { TaskDispatch } from './task-dispatch.js';
 export class TasksProcessor {
   constructor(private readonly dispatch: TaskDispatch) {}
 
-  @Recurring({ name: 'lease_sweep', every_ms: ({ SWEEP_EVERY_SECONDS }) => SWEEP_EVERY_SECONDS * 1000 })
+  @Recurring({
+    name: 'lease_sweep',
+    every_ms: ({ SWEEP_EVERY_SECONDS }) => SWEEP_EVERY_SECONDS * 1000,
+    is_due: () => 'EXISTS (SELECT FROM tasks WHERE lease_expires_at < now())',
+  })
   sweep(): Promise<number> {
     return this.dispatch.sweep();
   }

@@ -1,5 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { DynamicModule, Type } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
 import { inject } from 'vitest';
 import { createApp } from '../../src/app.setup.js';
@@ -118,6 +119,8 @@ export async function openTestDatabase(
 ): Promise<{ pool: DatabasePool; dispose: () => Promise<void> }> {
   const template = inject('template');
   if (!template) {
+    // No folder, only a name that no other has: servers that share a Redis tell each other's jobs apart by it.
+    environment.DATA_DIR = `in memory ${randomUUID()}`;
     const pool = DatabasePool.embedded(await EmbeddedDatabase.inMemory(await openAsBlob(inject('dump_file'))));
     return { pool, dispose: () => pool.close() };
   }

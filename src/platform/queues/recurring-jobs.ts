@@ -5,6 +5,7 @@ import type { Queue } from 'bullmq';
 import { Environment } from '../config/environment.js';
 import { runInContext } from '../context/request-context.js';
 import { methodsOf } from '../events/handlers.js';
+import { DueJobs } from './due-jobs.js';
 import { QueueName } from './queue-name.js';
 import { type Recurrence, Recurring } from './recurring.decorator.js';
 
@@ -19,11 +20,12 @@ interface RecurringJob extends Recurrence {
 @Injectable()
 export class RecurringJobs implements OnApplicationBootstrap {
   private readonly logger = new Logger(RecurringJobs.name);
-  /** By the name of the job, e.g. `every_2000_ms`. */
+  /** By the name of the BullMQ job: `every_2000_ms`, or its own if it is done when it is due. */
   private readonly jobs = new Map<string, RecurringJob[]>();
 
   constructor(
     @InjectQueue(QueueName.Maintenance) private readonly queue: Queue,
+    private readonly dueJobs: DueJobs,
     private readonly discovery: DiscoveryService,
     private readonly environment: Environment,
   ) {}
@@ -32,8 +34,13 @@ export class RecurringJobs implements OnApplicationBootstrap {
     this.queue.on('error', (error) => this.logger.warn(`The job queue cannot be reached: ${error.message}`));
     this.find();
     if (!this.environment.does_background_work) return;
+    const conditions = new Map<number, Map<string, string>>();
     for (const [name, [job]] of this.jobs) {
       const every = job!.every_ms(this.environment);
+      if (job!.is_due) {
+        conditions.set(every, (conditions.get(every) ?? new Map()).set(name, job!.is_due(this.environment)));
+        continue;
+      }
       await this.queue.upsertJobScheduler(
         name,
         { every },
@@ -43,6 +50,7 @@ export class RecurringJobs implements OnApplicationBootstrap {
     for (const { key } of await this.queue.getJobSchedulers()) {
       if (!this.jobs.has(key)) await this.queue.removeJobScheduler(key);
     }
+    for (const [every, due] of conditions) this.dueJobs.watch(due, every);
   }
 
   /** One that fails does not keep the others from running; the job then fails with the first error. */
@@ -67,9 +75,9 @@ export class RecurringJobs implements OnApplicationBootstrap {
         if (!recurrence) continue;
         if (names.has(recurrence.name)) throw new Error(`Two methods do the recurring job ${recurrence.name}`);
         names.add(recurrence.name);
-        const rhythm = `every_${recurrence.every_ms(this.environment)}_ms`;
+        const key = recurrence.is_due ? recurrence.name : `every_${recurrence.every_ms(this.environment)}_ms`;
         const job = { ...recurrence, run: async () => method.call(instance) };
-        this.jobs.set(rhythm, [...(this.jobs.get(rhythm) ?? []), job]);
+        this.jobs.set(key, [...(this.jobs.get(key) ?? []), job]);
       }
     }
   }
