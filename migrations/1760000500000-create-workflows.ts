@@ -72,6 +72,8 @@ export class CreateWorkflows1760000500000 implements MigrationInterface {
         CONSTRAINT fk_workflow_runs__workflow_id FOREIGN KEY (workflow_id) REFERENCES workflows (id) ON DELETE CASCADE
       );
       CREATE INDEX ix_workflow_runs__created_at__id ON workflow_runs (created_at, id);
+      CREATE INDEX ix_workflow_runs__live ON workflow_runs (workflow_id, run_number)
+        WHERE status IN ('scheduled', 'running', 'paused');
       CREATE INDEX ix_workflow_runs__scheduled_at ON workflow_runs (scheduled_at) WHERE status = 'scheduled';
 
       CREATE TABLE run_steps (

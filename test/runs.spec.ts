@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { complete, fail, lease, makeAgent, makeWorkflow } from './support/makers.js';
 import { eventually } from './support/eventually.js';
 import {
+  act,
   eventsOfRun,
   execute,
   getRun,
@@ -493,6 +494,17 @@ describe('a step for each item', () => {
       total_tasks: 10_000,
       steps: [{ tasks_total: 10_000 }],
     });
+
+    const cancelled = await act(server, run_id, 'cancel');
+    const { body: left } = await server.get(`/api/v1/tasks?run_id=${run_id}&status=pending&limit=1`);
+
+    expect(cancelled).toMatchObject({ status: 200, body: { status: 'cancelled', steps: [{ status: 'cancelled' }] } });
+    expect(left).toEqual([]);
+    const [counted] = await server.database.query<{ count: number }>(
+      `SELECT count(*)::int AS count FROM events WHERE run_id = $1 AND type = 'task_cancelled'`,
+      [run_id],
+    );
+    expect(counted).toEqual({ count: 10_000 });
   });
 });
 
@@ -635,6 +647,19 @@ describe('a step that fails', () => {
       'task_updated',
       'task_cancelled',
     ]);
+  });
+
+  it('skips a step whose tasks nobody has begun, and tells so', async () => {
+    const { agent, workflow_id, run_id } = await startRun(server, [
+      { key: 'a' },
+      { key: 'idle', agent_type: 'nobody_is_this' },
+    ]);
+
+    await failForGood(agent);
+
+    expect(statuses(await getRun(server, run_id))).toEqual({ a: 'failed', idle: 'skipped' });
+    expect((await tasksOf(server, run_id)).map(({ status }) => status)).toEqual(['failed', 'skipped']);
+    expect(await eventsOfRun(server, workflow_id)).toContain('run_step_skipped');
   });
 
   it('skips its own other tasks, too', async () => {
@@ -806,6 +831,23 @@ describe('a task of a run', () => {
     expect(types.filter((type) => type === 'run_step_completed')).toHaveLength(2);
     expect(types.filter((type) => type === 'run_step_started')).toHaveLength(2);
   });
+
+  it.each(['failed', 'cancelled'])(
+    'is not retried by hand when its run is %s: nobody would wait for it',
+    async (status) => {
+      const { agent, run_id } = await startRun(server, [{ key: 'a' }]);
+      if (status === 'failed') await failForGood(agent);
+      else await act(server, run_id, 'cancel');
+      const [task] = await tasksOf(server, run_id);
+
+      const retried = await server.post(`/api/v1/tasks/${task.id}/retry`);
+
+      expect(retried).toMatchObject({ status: 409, body: { code: 'run_is_over' } });
+      expect(retried.body.detail).toContain(run_id);
+      expect((await tasksOf(server, run_id))[0]).toMatchObject({ status });
+      expect(await lease(server, agent)).toEqual([]);
+    },
+  );
 
   it.each(['continue', 'ignore'])('that is retried by hand counts once, told to %s', async (on_failure) => {
     const { agent, run_id } = await startRun(server, [{ key: 'a', for_each: '[1, 2]', on_failure }]);

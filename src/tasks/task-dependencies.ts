@@ -3,7 +3,7 @@ import { Database, statement } from '../platform/database/database.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { UnknownReference } from '../platform/errors/common.errors.js';
 import { findPath, type Graph } from '../platform/graph/graph.js';
-import { Task } from './task.entity.js';
+import { Task, type TaskFailure } from './task.entity.js';
 import { TaskDependency } from './task-dependency.entity.js';
 import { hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
@@ -158,20 +158,19 @@ export class TaskDependencies {
   }
 
   skipBecauseOf(tx: Transaction, task: Task, { id, title }: Task): Promise<void> {
-    return this.skip(tx, task, `It depends on "${title}" (${id}), which did not complete`, 'dependency_not_completed');
+    const error = {
+      message: `It depends on "${title}" (${id}), which did not complete`,
+      code: 'dependency_not_completed',
+    };
+    return this.skipAll(tx, [task], error);
   }
 
-  /** It has not begun, and will not. */
-  async skip(tx: Transaction, task: Task, message: string, code: string): Promise<void> {
-    const from = task.status;
+  /** They have not begun, and will not. */
+  async skipAll(tx: Transaction, tasks: readonly Task[], error: TaskFailure): Promise<void> {
+    const before = tasks.map(({ status }) => status);
     const completed_at = await this.store.now();
-    await this.store.save(tx, task, {
-      status: TaskStatus.Skipped,
-      ready_at: null,
-      completed_at,
-      error: { message, code },
-    });
-    tx.record(new TaskSkipped(task, from, message));
+    await this.store.saveAll(tx, tasks, { status: TaskStatus.Skipped, ready_at: null, completed_at, error });
+    tasks.forEach((task, index) => tx.record(new TaskSkipped(task, before[index]!, error.message)));
   }
 
   /** The task begins anew: so may what was skipped because of it. */

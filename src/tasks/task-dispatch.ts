@@ -14,12 +14,12 @@ import { CommitSignal } from '../platform/events/commit-signal.js';
 import { eventOrigin } from '../platform/events/event-rows.js';
 import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto } from './dto/lease.dto.js';
 import { Task } from './task.entity.js';
-import { COMPLETE, LEASE, REMEMBER_LEASE, RENEW_LEASE, type TaskRow } from './task.sql.js';
+import { COMPLETE, COMPLETE_IN_RUN, LEASE, REMEMBER_LEASE, RENEW_LEASE, type TaskRow } from './task.sql.js';
 import { TaskLifecycle } from './task-lifecycle.js';
 import { ENDED, hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
 import { LeaseLost } from './tasks.errors.js';
-import { TaskAssigned, TaskProgressUpdated } from './tasks.events.js';
+import { TaskAssigned, TaskCompleted, TaskProgressUpdated } from './tasks.events.js';
 
 const MAX_OUTPUT_BYTES = 1_048_576;
 const SWEEP_BATCH = 1000;
@@ -130,17 +130,27 @@ export class TaskDispatch {
       throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
     }
     const metadata = JSON.stringify(eventOrigin().metadata);
-    const values = [id, lease_token, text, quality_score, JSON.stringify(metrics), newId(), metadata];
-    const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, values);
+    const result = [id, lease_token, text, quality_score];
+    const event = [JSON.stringify(metrics), newId(), metadata];
+    const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, [...result, ...event]);
     if (done) {
       this.commits.signal();
-      this.presence.note(done.assigned_agent_id!);
-      this.presence.noteFinished(done.assigned_agent_id!);
+      this.noteCompleted(done.assigned_agent_id!);
       return done;
     }
-    return this.withLease(id, lease_token, ENDED_AS.completed, (tx, task) =>
-      this.lifecycle.complete(tx, task, { output, quality_score: quality_score ?? undefined, metrics }),
-    );
+    return this.unitOfWork.run(async (tx) => {
+      const [task] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUN, result);
+      if (!task) {
+        return this.withLease(id, lease_token, ENDED_AS.completed, (_tx, held) =>
+          this.lifecycle.complete(tx, held, { output, quality_score: quality_score ?? undefined, metrics }),
+        );
+      }
+      const agent_id = task.assigned_agent_id!;
+      actAsAgent(agent_id);
+      tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
+      tx.afterCommit(() => this.noteCompleted(agent_id));
+      return task;
+    });
   }
 
   fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
@@ -226,6 +236,11 @@ export class TaskDispatch {
       const [row] = await this.database.query<TaskRow & Record<string, unknown>>(REMEMBER_LEASE, [id, token]);
       return row!;
     });
+  }
+
+  private noteCompleted(agent_id: string): void {
+    this.presence.note(agent_id);
+    this.presence.noteFinished(agent_id);
   }
 
   private async leaseLost(id: string): Promise<Error> {

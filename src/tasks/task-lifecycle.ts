@@ -144,11 +144,22 @@ export class TaskLifecycle {
     tx.record(new TaskUpdated(task, { cancel_requested: true }));
   }
 
-  /** Its run has failed: it is not begun any more, and what waits for it neither. */
-  async skip(tx: Transaction, task: Task, message: string): Promise<void> {
-    task.assertCanMove(TaskStatus.Skipped);
-    await this.dependencies.skip(tx, task, message, 'run_failed');
-    await this.dependencies.skipDependents(tx, task);
+  /** Their run has failed: they are not begun any more, and what waits for them neither. */
+  async skipAll(tx: Transaction, tasks: readonly Task[], message: string): Promise<void> {
+    for (const task of tasks) task.assertCanMove(TaskStatus.Skipped);
+    await this.dependencies.skipAll(tx, tasks, { message, code: 'run_failed' });
+    for (const task of tasks) await this.dependencies.skipDependents(tx, task);
+  }
+
+  /** Asks the agents that have some of them to stop; the others stop here and now, however many they are. */
+  async requestCancelOfAll(tx: Transaction, tasks: readonly Task[]): Promise<void> {
+    const idle = tasks.filter(({ lease_token }) => lease_token === null);
+    for (const task of tasks) if (task.lease_token !== null) await this.requestCancel(tx, task);
+    for (const task of idle) task.assertCanMove(TaskStatus.Cancelled);
+    const before = idle.map(({ status }) => status);
+    await this.store.saveAll(tx, idle, this.ended(TaskStatus.Cancelled, await this.store.now()));
+    idle.forEach((task, index) => tx.record(new TaskCancelled(task, before[index]!)));
+    for (const task of idle) await this.dependencies.skipDependents(tx, task);
   }
 
   /** The agent gives it back undone: the attempt does not count. */

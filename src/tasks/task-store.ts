@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Database, statement } from '../platform/database/database.js';
 import { eventRows } from '../platform/events/event-rows.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
-import { In } from 'typeorm';
+import { Any, In } from 'typeorm';
 import { Task } from './task.entity.js';
 import type { TaskStatus } from './task-state.js';
-import { CREATE_TASK, GET_TASK, INSERT_TASKS, READY_AT, TASK_COLUMNS, type TaskRow } from './task.sql.js';
+import { CREATE_TASK, GET_TASK, INSERT_TASKS, READY_AT, RUN_LOCK, TASK_COLUMNS, type TaskRow } from './task.sql.js';
 import { TaskCreated } from './tasks.events.js';
 import { TaskNotFound } from './tasks.errors.js';
 
@@ -16,8 +16,6 @@ const MAKE_READY = statement(
 );
 const GET_TASKS = statement('get_tasks', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = ANY ($1::uuid[])`);
 
-/** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
-const RUN_LOCK = (run_id: string): string => `pg_advisory_xact_lock(hashtextextended(${run_id}::text, 0))`;
 const LOCK_RUN_OF_TASK = statement(
   'lock_run_of_task',
   `SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL`,
@@ -100,7 +98,7 @@ export class TaskStore {
     for (const task of tasks) Object.assign(task, changes);
     const ids = tasks.map(({ id }) => id);
     // TypeORM's type of a partial update does not know free-form JSON.
-    await tx.manager.update(Task, { id: In(ids) }, { ...changes, updated_at: () => 'now()' } as never);
+    await tx.manager.update(Task, { id: Any(ids) }, { ...changes, updated_at: () => 'now()' } as never);
   }
 
   /** Lets dispatch see those that are pending, unless they are held, from their scheduled time on. */

@@ -19,6 +19,9 @@ export const TASK_COLUMNS = `t.*,
 
 export const GET_TASK = statement('get_task', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = $1`);
 
+/** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
+export const RUN_LOCK = (run_id: string): string => `pg_advisory_xact_lock(hashtextextended(${run_id}::text, 0))`;
+
 /** When a pending task may be leased; only the database's clock counts. */
 export const READY_AT = `CASE WHEN status = 'pending' AND NOT is_held THEN greatest(now(), scheduled_at) END`;
 
@@ -181,28 +184,40 @@ export const LEASE = statement(
    ORDER BY t.n`,
 );
 
+/** Ends the lease $2 of task $1 with output $3 and score $4, and closes the agent's books on it. */
+const completing = (from: string, unless: string): string => `
+  done AS (
+    UPDATE tasks t
+    SET status = 'completed', output = $3::json, quality_score = coalesce($4::float8, t.quality_score), error = NULL,
+        progress_percentage = 100, completed_at = now(), updated_at = now(),
+        actual_duration_minutes = extract(epoch FROM now() - t.started_at) / 60,
+        lease_token = NULL, ended_lease_token = $2, lease_expires_at = NULL, deadline_at = NULL,
+        cancel_requested = false
+    ${from}
+    WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
+      AND NOT (${unless})
+    RETURNING t.*
+  ), agent AS (${endOfLease(`FROM done d WHERE a.id = d.assigned_agent_id`, { task: 'd', outcome: `'completed'` })})`;
+
 /**
- * Ends the lease $2 of task $1 with output $3 and score $4, if nobody but the agent has to hear of it: no run, no
- * dependents. No row: another way is needed, which also tells why. $5: metrics; $6: event id; $7: metadata.
+ * Completes a task of which nobody but the agent has to hear: no run, no dependents. No row: another way is needed,
+ * which also tells why. $5: metrics; $6: event id; $7: metadata.
  */
 export const COMPLETE = statement(
   'complete_task',
-  `WITH done AS (
-     UPDATE tasks t
-     SET status = 'completed', output = $3::json, quality_score = coalesce($4::float8, t.quality_score), error = NULL,
-         progress_percentage = 100, completed_at = now(), updated_at = now(),
-         actual_duration_minutes = extract(epoch FROM now() - t.started_at) / 60,
-         lease_token = NULL, ended_lease_token = $2, lease_expires_at = NULL, deadline_at = NULL,
-         cancel_requested = false
-     WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
-       AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents
-     RETURNING t.*
-   ), agent AS (${endOfLease(`FROM done d WHERE a.id = d.assigned_agent_id`, { task: 'd', outcome: `'completed'` })}
-   ), logged AS (
+  `WITH ${completing('', 't.workflow_id IS NOT NULL OR t.run_id IS NOT NULL OR t.has_dependents')}, logged AS (
      INSERT INTO events (${EVENT_COLUMNS})
      SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', $5::jsonb`)}, $7::jsonb, $6::uuid
      FROM done d
    )
+   SELECT ${TASK_COLUMNS} FROM done t`,
+);
+
+/** The same for a task of a run, which is locked before it; the event is the caller's. No row: as above. */
+export const COMPLETE_IN_RUN = statement(
+  'complete_task_of_run',
+  `WITH locked AS MATERIALIZED (SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL),
+   ${completing('FROM (SELECT count(*) FROM locked) AS run', 't.has_dependents')}
    SELECT ${TASK_COLUMNS} FROM done t`,
 );
 

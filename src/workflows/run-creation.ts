@@ -2,9 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { newId } from '../platform/database/new-id.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { withDescendants } from '../platform/graph/graph.js';
-import { TaskStore } from '../tasks/task-store.js';
 import { type Definition, graphOf } from './definition.js';
-import { RunEnding } from './run-ending.js';
 import { RunEngine } from './run-engine.js';
 import { RunStatus, StepStatus } from './run-state.js';
 import { RunStateStore } from './run-state-store.js';
@@ -32,22 +30,20 @@ export class RunCreation {
     private readonly workflows: WorkflowsService,
     private readonly store: RunStateStore,
     private readonly engine: RunEngine,
-    private readonly ending: RunEnding,
-    private readonly taskStore: TaskStore,
   ) {}
 
   /** The workflow, locked, if it may be executed now. */
   async open(tx: Transaction, workflow_id: string): Promise<Workflow> {
     const workflow = await this.workflows.lock(tx, workflow_id);
     if (workflow.status === WorkflowStatus.Inactive) throw new WorkflowInactive(workflow_id);
-    const live = await this.workflows.liveRun(tx, workflow.id);
+    const live = await this.workflows.liveRun(workflow.id);
     if (live) throw new WorkflowIsRunning(workflow.id, live.id, 'wait for it or cancel it');
     return workflow;
   }
 
   /** Begins at once, unless it is scheduled for later. */
   async create(tx: Transaction, workflow: Workflow, { steps, scheduled_at, ...fields }: NewRun): Promise<string> {
-    const now = await this.taskStore.now();
+    const { now, allowed_agent_ids } = await this.store.conditions(workflow.id);
     const run = Object.assign(new WorkflowRun(), fields, {
       id: newId(),
       workflow_id: workflow.id,
@@ -59,17 +55,18 @@ export class RunCreation {
       total_tasks: steps.reduce((sum, { tasks_total }) => sum + tasks_total, 0),
       completed_tasks: steps.reduce((sum, { tasks_completed }) => sum + tasks_completed, 0),
     });
-    // TypeORM's type of a new row does not know free-form JSON.
-    await tx.manager.insert(WorkflowRun, run as never);
-    await tx.manager.insert(RunStep, steps.map((step) => Object.assign(step, { run_id: run.id })) as never);
-    const newest = { latest_run_id: run.id, run_count: run.run_number, scheduled_at: run.scheduled_at };
-    Object.assign(workflow, newest);
-    await tx.manager.update(Workflow, { id: workflow.id }, newest);
+    for (const step of steps) step.run_id = run.id;
+    await this.store.insert({ run, steps });
+    const { total_tasks, completed_tasks, failed_tasks } = run;
+    this.store.measure({ run, steps });
+    const { progress_percentage } = run;
+    Object.assign(workflow, { latest_run_id: run.id, run_count: run.run_number, scheduled_at: run.scheduled_at });
+    // It begins there: nothing that listeners have to hear of.
+    Object.assign(workflow, { progress_percentage, total_tasks, completed_tasks, failed_tasks });
     tx.record(new WorkflowExecuted(workflow, run.id, run.run_number, run.trigger));
-    const live = { run, workflow, steps };
-    await this.store.saveProgress(tx, live);
+    const live = { run, workflow, steps, allowed_agent_ids, now, saved: new Map<string, string>() };
     if (run.scheduled_at === null) await this.engine.begin(tx, live);
-    await this.ending.follow(tx, live);
+    else await this.store.save(tx, live);
     return run.id;
   }
 }

@@ -12,6 +12,7 @@ import { hasStepEnded, isLive, OnFailure, RunStatus, StepStatus } from './run-st
 import { type LiveRun, RunStateStore } from './run-state-store.js';
 import { RunStep } from './run-step.entity.js';
 import { isWanted, tasksOf } from './step-tasks.js';
+import { RunIsOver } from './workflows.errors.js';
 import { RunStarted, RunStepCompleted, RunStepFailed, RunStepSkipped, RunStepStarted } from './workflows.events.js';
 
 const MAX_STEP_OUTPUT_BYTES = 16 * 1_048_576;
@@ -42,14 +43,15 @@ export class RunEngine {
   async begin(tx: Transaction, live: LiveRun): Promise<void> {
     const { run, workflow } = live;
     run.moveTo(RunStatus.Running);
-    run.started_at = await this.taskStore.now();
+    run.started_at = live.now;
     tx.record(new RunStarted(run, workflow));
     if (run.definition === null) run.total_tasks = await this.tasks.adopt(tx, live);
     await this.advance(tx, live);
   }
 
   async taskEnded(tx: Transaction, end: TaskEnd): Promise<void> {
-    const live = await this.store.lock(tx, end.run_id);
+    if (this.ending.hasEnded(tx, end.run_id)) return;
+    const live = await this.store.lock(end.run_id);
     if (!live || !isLive(live.run.status)) return;
     const { run } = live;
     if (run.definition === null) {
@@ -73,14 +75,14 @@ export class RunEngine {
     else if (step.tasks_completed + step.tasks_failed >= step.tasks_total)
       await this.settleStep(tx, live, step, definition);
     else if (run.status === RunStatus.Running) await this.tasks.releaseNext(tx, run.id, definition);
-    await this.store.saveStep(tx, step);
     await this.advance(tx, live);
   }
 
-  /** A task that had ended, though not completed, begins anew. */
+  /** A task that had ended, though not completed, begins anew. Throws RunIsOver: nobody would wait for its result. */
   async taskRevived(tx: Transaction, run_id: string, step_key: string | null): Promise<void> {
-    const live = await this.store.lock(tx, run_id);
-    if (!live || !isLive(live.run.status)) return;
+    const live = await this.store.lock(run_id);
+    if (!live) return;
+    if (!isLive(live.run.status)) throw new RunIsOver(live.run);
     const { run } = live;
     if (run.definition === null) Object.assign(run, await this.tasks.count(run.id));
     const step = live.steps.find(({ key }) => key === step_key);
@@ -90,9 +92,8 @@ export class RunEngine {
       step[counter]--;
       run[counter === 'tasks_completed' ? 'completed_tasks' : 'failed_tasks']--;
       if (step.tasks_failed === 0) step.error = null;
-      await this.store.saveStep(tx, step);
     }
-    await this.store.saveRun(tx, live);
+    await this.store.save(tx, live);
   }
 
   /** Starts what can start, and ends the run when nothing is left. */
@@ -101,7 +102,6 @@ export class RunEngine {
     if (run.status === RunStatus.Running) {
       for (let step = this.nextStep(live); step && run.status === RunStatus.Running; step = this.nextStep(live)) {
         await this.startStep(tx, live, step);
-        await this.store.saveStep(tx, step);
       }
     }
     const isOver =
@@ -109,7 +109,7 @@ export class RunEngine {
         ? run.completed_tasks + run.failed_tasks >= run.total_tasks
         : steps.every(({ status }) => hasStepEnded(status));
     if (isOver && isLive(run.status)) await this.ending.end(tx, live);
-    else await this.store.saveRun(tx, live);
+    await this.store.save(tx, live);
   }
 
   private nextStep({ run, steps }: LiveRun): RunStep | undefined {
@@ -125,9 +125,8 @@ export class RunEngine {
   }
 
   private async startStep(tx: Transaction, live: LiveRun, step: RunStep): Promise<void> {
-    const { run, workflow } = live;
+    const { run, workflow, allowed_agent_ids, now } = live;
     const definition = run.definition!.steps.find(({ key }) => key === step.key)!;
-    const now = await this.taskStore.now();
     try {
       const scope = await this.store.scope(live, referencedSteps(definition));
       if (!isWanted(definition, scope)) {
@@ -135,7 +134,6 @@ export class RunEngine {
         tx.record(new RunStepSkipped(run, workflow, step));
         return;
       }
-      const allowed_agent_ids = await this.store.allowedAgents(tx, workflow.id);
       const { id: run_id } = run;
       const fields = { project_id: workflow.project_id, workflow_id: workflow.id, run_id, allowed_agent_ids };
       const tasks = tasksOf(definition, scope, fields);
@@ -162,27 +160,25 @@ export class RunEngine {
     if (onFailureOf(definition) === OnFailure.Fail) return this.failStep(tx, live, step, error);
     const isIgnored = onFailureOf(definition) === OnFailure.Ignore;
     step.error = error;
-    step.moveTo(isIgnored ? StepStatus.Completed : StepStatus.Failed, await this.taskStore.now());
+    step.moveTo(isIgnored ? StepStatus.Completed : StepStatus.Failed, live.now);
     this.tell(tx, live, step);
   }
 
   /** All tasks of the step have ended. */
   private async settleStep(tx: Transaction, live: LiveRun, step: RunStep, definition: Step): Promise<void> {
-    const now = await this.taskStore.now();
-    const size = await this.tasks.outputBytes(live.run.id, step.key);
+    const isList = definition.for_each !== undefined;
+    const size = await this.store.keepOutput(live.run.id, step.key, isList, MAX_STEP_OUTPUT_BYTES);
     if (size > MAX_STEP_OUTPUT_BYTES) {
       const message = `The step's outputs are ${size} bytes together; ${MAX_STEP_OUTPUT_BYTES} is the most`;
       return this.failStep(tx, live, step, { message, code: 'output_too_large' });
     }
-    step.moveTo(step.tasks_failed > 0 ? StepStatus.Failed : StepStatus.Completed, now);
-    await this.tasks.keepOutput(live.run.id, step.key, definition.for_each !== undefined);
+    step.moveTo(step.tasks_failed > 0 ? StepStatus.Failed : StepStatus.Completed, live.now);
     this.tell(tx, live, step);
   }
 
   private async failStep(tx: Transaction, live: LiveRun, step: RunStep, error: TaskFailure): Promise<void> {
     step.error = error;
-    step.moveTo(StepStatus.Failed, await this.taskStore.now());
-    await this.store.saveStep(tx, step);
+    step.moveTo(StepStatus.Failed, live.now);
     this.tell(tx, live, step);
     await this.ending.fail(tx, live, { ...error, message: `Step ${step.key} failed: ${error.message}` });
   }

@@ -10,6 +10,7 @@ describe('the states of a run', () => {
     'running -> paused',
     'running -> completed',
     'running -> failed',
+    'running -> skipped',
     'running -> cancelled',
     'paused -> running',
     'paused -> completed',
@@ -40,6 +41,7 @@ describe('the states of a step', () => {
     'pending -> cancelled',
     'running -> completed',
     'running -> failed',
+    'running -> skipped',
     'running -> cancelled',
   ]);
 

@@ -40,7 +40,8 @@ const STEP_NEXT: Record<StepStatus, readonly StepStatus[]> = {
     StepStatus.Skipped,
     StepStatus.Cancelled,
   ],
-  [StepStatus.Running]: [StepStatus.Completed, StepStatus.Failed, StepStatus.Cancelled],
+  // Skipped: its tasks were ready, but nobody had begun them.
+  [StepStatus.Running]: [StepStatus.Completed, StepStatus.Failed, StepStatus.Skipped, StepStatus.Cancelled],
   [StepStatus.Completed]: [],
   [StepStatus.Failed]: [],
   [StepStatus.Skipped]: [],

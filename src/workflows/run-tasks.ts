@@ -107,25 +107,6 @@ export class RunTasks {
     await this.database.query('UPDATE tasks SET is_held = true, ready_at = NULL WHERE id = $1', [task_id]);
   }
 
-  async outputBytes(run_id: string, key: string): Promise<number> {
-    const [row] = await this.database.query<{ bytes: string | null }>(
-      `SELECT sum(octet_length(output::text)) AS bytes FROM tasks WHERE run_id = $1 AND step_key = $2`,
-      [run_id, key],
-    );
-    return Number(row!.bytes ?? 0);
-  }
-
-  /** The task's output, or the list of all outputs in the order of the items. */
-  async keepOutput(run_id: string, key: string, isList: boolean): Promise<void> {
-    const output = `CASE WHEN t.status = 'completed' THEN t.output END`;
-    const value = isList ? `coalesce(json_agg(${output} ORDER BY t.item_index), '[]')` : `(array_agg(${output}))[1]`;
-    await this.database.query(
-      `UPDATE run_steps s SET output = (SELECT ${value} FROM tasks t WHERE t.run_id = s.run_id AND t.step_key = s.key)
-       WHERE s.run_id = $1 AND s.key = $2`,
-      [run_id, key],
-    );
-  }
-
   private async countActive(run_id: string, key: string): Promise<number> {
     const [row] = await this.database.query<{ count: number }>(
       `SELECT count(*)::int AS count FROM tasks WHERE run_id = $1 AND step_key = $2

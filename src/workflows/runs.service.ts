@@ -12,7 +12,7 @@ import { freshSteps, RunCreation, stepsFromFailure } from './run-creation.js';
 import { RunEnding } from './run-ending.js';
 import { RunEngine } from './run-engine.js';
 import { RunStatus, StepStatus } from './run-state.js';
-import { type LiveRun, RunStateStore } from './run-state-store.js';
+import { type LiveRun, RunStateStore, type RunWithSteps } from './run-state-store.js';
 import { RunStep } from './run-step.entity.js';
 import { RunTasks } from './run-tasks.js';
 import { WorkflowAgents } from './workflow-agents.js';
@@ -21,11 +21,6 @@ import { WorkflowStatus } from './workflow-state.js';
 import { RunMoveRefused, RunNotFound, WorkflowIsRunning, WorkflowMoveRefused } from './workflows.errors.js';
 import { RunPaused, RunResumed } from './workflows.events.js';
 import { WorkflowsService } from './workflows.service.js';
-
-export interface RunWithSteps {
-  run: WorkflowRun;
-  steps: RunStep[];
-}
 
 /** Executions of workflows: what people ask of them. How they move on: RunEngine. */
 @Injectable()
@@ -45,10 +40,9 @@ export class RunsService {
   ) {}
 
   async get(id: string): Promise<RunWithSteps> {
-    const run = await this.database.manager.findOneBy(WorkflowRun, { id });
-    if (!run) throw new RunNotFound(id);
-    const steps = await this.database.manager.find(RunStep, { where: { run_id: id }, order: { position: 'ASC' } });
-    return { run, steps };
+    const found = await this.store.find(id);
+    if (!found) throw new RunNotFound(id);
+    return found;
   }
 
   async list(workflow_id: string, query: ListRunsQuery): Promise<Page<RunWithSteps>> {
@@ -135,7 +129,7 @@ export class RunsService {
   async setWorkflowStatus(workflow_id: string, status: WorkflowStatus): Promise<void> {
     await this.unitOfWork.run(async (tx) => {
       const workflow = await this.workflows.lock(tx, workflow_id);
-      const live = await this.workflows.liveRun(tx, workflow_id);
+      const live = await this.workflows.liveRun(workflow_id);
       if (status === WorkflowStatus.Active || status === WorkflowStatus.Inactive) {
         if (live) throw new WorkflowIsRunning(workflow_id, live.id, 'pause or cancel it instead');
         return this.workflows.setStatus(tx, workflow, status);
@@ -194,11 +188,10 @@ export class RunsService {
 
   private change(run_id: string, work: (tx: Transaction, live: LiveRun) => Promise<void>): Promise<RunWithSteps> {
     return this.unitOfWork.run(async (tx) => {
-      const live = await this.store.lock(tx, run_id);
+      const live = await this.store.lock(run_id);
       if (!live) throw new RunNotFound(run_id);
       await work(tx, live);
-      await this.store.saveRun(tx, live);
-      await this.ending.follow(tx, live);
+      await this.store.save(tx, live);
       return this.get(run_id);
     });
   }

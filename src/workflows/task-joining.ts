@@ -27,22 +27,24 @@ export class TaskJoining {
     await this.taskStore.lockRun(workflow_id);
     const workflow = await tx.manager.findOneBy(Workflow, { id: workflow_id });
     if (!workflow) throw new UnknownReference('workflow_id', workflow_id, 'workflow');
-    const allowed = await this.store.allowedAgents(tx, workflow_id);
-    if (allowed) await tx.manager.query('UPDATE tasks SET allowed_agent_ids = $2 WHERE id = $1', [task_id, allowed]);
+    const { allowed_agent_ids } = await this.store.conditions(workflow_id);
+    if (allowed_agent_ids) {
+      await tx.manager.query('UPDATE tasks SET allowed_agent_ids = $2 WHERE id = $1', [task_id, allowed_agent_ids]);
+    }
     if (workflow.definition !== null) return;
-    const found = await this.workflows.liveRun(tx, workflow_id);
-    const live = found && (await this.store.lock(tx, found.id));
+    const found = await this.workflows.liveRun(workflow_id);
+    const live = found && (await this.store.lock(found.id));
     if (live && (live.run.status === RunStatus.Running || live.run.status === RunStatus.Paused)) {
       await tx.manager.query('UPDATE tasks SET run_id = $2 WHERE id = $1', [task_id, live.run.id]);
       Object.assign(live.run, await this.runTasks.count(live.run.id));
-      await this.store.saveRun(tx, live);
+      await this.store.save(tx, live);
       if (live.run.status === RunStatus.Running) return;
     }
     await this.runTasks.hold(task_id);
   }
 
-  async holdIfPaused(tx: Transaction, run_id: string, task_id: string): Promise<void> {
-    const live = await this.store.lock(tx, run_id);
+  async holdIfPaused(run_id: string, task_id: string): Promise<void> {
+    const live = await this.store.lock(run_id);
     if (live?.run.status === RunStatus.Paused) await this.runTasks.hold(task_id);
   }
 }

@@ -76,7 +76,7 @@ export class WorkflowAgents {
   }
 
   private async restrictTasks(tx: Transaction, workflow_id: string): Promise<void> {
-    const live = await this.workflows.liveRun(tx, workflow_id);
+    const live = await this.workflows.liveRun(workflow_id);
     // Before its tasks, as everybody does.
     if (live) await this.taskStore.lockRun(live.id);
     await tx.manager.query(

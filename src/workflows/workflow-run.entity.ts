@@ -15,6 +15,7 @@ export enum RunTrigger {
 @Entity('workflow_runs')
 @Unique(['workflow_id', 'run_number'])
 @Index(['created_at', 'id'])
+@Index('ix_workflow_runs__live', { synchronize: false })
 @Index('ix_workflow_runs__scheduled_at', { synchronize: false })
 export class WorkflowRun extends TimestampedEntity {
   @Column({ type: 'uuid' })

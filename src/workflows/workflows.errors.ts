@@ -54,3 +54,15 @@ export class WorkflowInactive extends DomainError {
     super('The workflow is inactive: set its status to active first', { workflow_id });
   }
 }
+
+export class RunIsOver extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'run_is_over';
+
+  constructor({ id, status }: { id: string; status: string }) {
+    super(`The task belongs to run ${id}, which is ${status}: rerun it, with from_failure to keep what succeeded`, {
+      run_id: id,
+      status,
+    });
+  }
+}

@@ -59,7 +59,7 @@ export class WorkflowsListener {
     // A run that has just adopted it has counted it.
     if (event instanceof TaskUpdated && event.changes.run_id === run_id) return;
     if (hasEnded(old_status)) await this.engine.taskRevived(tx, run_id, step_key);
-    if (new_status === TaskStatus.Pending) await this.joining.holdIfPaused(tx, run_id, task_id);
+    if (new_status === TaskStatus.Pending) await this.joining.holdIfPaused(run_id, task_id);
   }
 
   /** A task that is gone will not complete. */

@@ -16,7 +16,8 @@ import { type ListWorkflowsQuery, WorkflowSort } from './dto/list-workflows.quer
 import type { ValidationResponse, WorkflowSummaryResponse } from './dto/workflow.response.js';
 import { isLive, LIVE_STATUSES, RunStatus } from './run-state.js';
 import { Workflow, type WorkflowRow } from './workflow.entity.js';
-import { WorkflowRun } from './workflow-run.entity.js';
+import { LIVE_RUN } from './run.sql.js';
+import type { WorkflowRun } from './workflow-run.entity.js';
 import { WorkflowStatus } from './workflow-state.js';
 import { WorkflowIsRunning, WorkflowNotFound } from './workflows.errors.js';
 import { WorkflowCreated, WorkflowDeleted, WorkflowUpdated } from './workflows.events.js';
@@ -125,7 +126,7 @@ export class WorkflowsService {
   async delete(id: string): Promise<void> {
     await this.unitOfWork.run(async (tx) => {
       const workflow = await this.lock(tx, id);
-      const run = await this.liveRun(tx, id);
+      const run = await this.liveRun(id);
       if (run) throw new WorkflowIsRunning(id, run.id, 'cancel it first');
       await this.removeWithTasks(tx, id);
       tx.record(new WorkflowDeleted(workflow));
@@ -133,13 +134,9 @@ export class WorkflowsService {
   }
 
   /** The newest run that is not over, if there is one. */
-  async liveRun(tx: Transaction, workflow_id: string): Promise<WorkflowRun | null> {
-    const runs = await tx.manager.find(WorkflowRun, {
-      where: { workflow_id },
-      order: { run_number: 'DESC' },
-      take: 100,
-    });
-    return runs.find(({ status }) => isLive(status)) ?? null;
+  async liveRun(workflow_id: string): Promise<Pick<WorkflowRun, 'id' | 'status'> | null> {
+    const [run] = await this.database.query<Pick<WorkflowRun, 'id' | 'status'>>(LIVE_RUN, [workflow_id]);
+    return run ?? null;
   }
 
   async summarise(): Promise<WorkflowSummaryResponse> {

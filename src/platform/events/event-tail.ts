@@ -1,4 +1,5 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Database } from '../database/database.js';
 import { CommitSignal } from './commit-signal.js';
 import { EventHandlers, matches } from './handlers.js';
@@ -13,6 +14,8 @@ const BATCH = 500;
 const HELD_BACK_MS = { first: 4, most: 250 };
 /** Against a lost notification only. */
 const LOOK_ANYWAY: Rest = { ms: 5_000 };
+/** Under load one look serves all commits of this long; the first one after a pause is seen at once. */
+const GATHER_MS = 3;
 const AFTER_FAILURE: Rest = { ms: 1_000, is_firm: true };
 
 /** Follows the log from the moment this node started, and calls its `@Live` handlers in the log's order. */
@@ -21,6 +24,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventTail.name);
   private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
   private current: Position = START;
+  private foundAt = 0;
   private heldBackMs = HELD_BACK_MS.first;
   private readonly loop = new WokenLoop(() => this.look());
   /** Who waits for the end of the next look. */
@@ -73,6 +77,8 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private async look(): Promise<Rest> {
+    const gather = this.foundAt + GATHER_MS - performance.now();
+    if (gather > 0) await sleep(gather);
     const waiting = this.waiting;
     this.waiting = [];
     try {
@@ -82,7 +88,8 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
       this.heldBackMs =
         is_held_back && events.length === 0 ? Math.min(this.heldBackMs * 2, HELD_BACK_MS.most) : HELD_BACK_MS.first;
       if (is_held_back) return { ms: this.heldBackMs };
-      return events.length > 0 ? AT_ONCE : LOOK_ANYWAY;
+      if (events.length > 0) this.foundAt = performance.now();
+      return events.length === BATCH ? AT_ONCE : LOOK_ANYWAY;
     } catch (error) {
       this.logger.warn(`The event log cannot be read right now: ${(error as Error).message}`);
       return AFTER_FAILURE;

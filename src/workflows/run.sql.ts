@@ -1,0 +1,107 @@
+import { statement } from '../platform/database/database.js';
+
+/** The steps of the run `r` in their order, as JSON. Their outputs can be large: only on demand. */
+const stepsOf = (more = ''): string => `
+  (SELECT coalesce(json_agg(json_build_object(
+     'run_id', s.run_id, 'key', s.key, 'position', s.position, 'status', s.status, 'tasks_total', s.tasks_total,
+     'tasks_completed', s.tasks_completed, 'tasks_failed', s.tasks_failed, 'started_at', s.started_at,
+     'completed_at', s.completed_at, 'error', s.error ${more}) ORDER BY s.position), '[]')
+   FROM run_steps s WHERE s.run_id = r.id) AS steps`;
+
+/** Run $1 as the API shows it. */
+export const GET_RUN = statement(
+  'get_run',
+  `SELECT r.*, ${stepsOf(`, 'output', s.output`)} FROM workflow_runs r WHERE r.id = $1`,
+);
+
+/** Run $1 with all that moves it on, locked. The lock of its tasks must be held: see `TaskStore.lockRun`. */
+export const LOAD_RUN = statement(
+  'load_run',
+  `SELECT r.*, now() AS now, ${stepsOf()},
+          (SELECT array_agg(a.agent_id) FROM workflow_agents a WHERE a.workflow_id = r.workflow_id) AS allowed_agent_ids,
+          (SELECT json_build_object('id', w.id, 'project_id', w.project_id, 'name', w.name, 'status', w.status,
+             'parameters', w.parameters, 'latest_run_id', w.latest_run_id, 'is_paused', w.is_paused,
+             'progress_percentage', w.progress_percentage, 'total_tasks', w.total_tasks,
+             'completed_tasks', w.completed_tasks, 'failed_tasks', w.failed_tasks,
+             'estimated_duration_hours', w.estimated_duration_hours,
+             'actual_duration_hours', w.actual_duration_hours, 'quality_metrics', w.quality_metrics)
+           FROM workflows w WHERE w.id = r.workflow_id) AS workflow
+   FROM workflow_runs r WHERE r.id = $1 FOR UPDATE OF r`,
+);
+
+/** The time, and who may do the tasks of workflow $1 (null: anyone). */
+export const CONDITIONS = statement(
+  'conditions_of_run',
+  `SELECT now() AS now, (SELECT array_agg(agent_id) FROM workflow_agents WHERE workflow_id = $1) AS allowed_agent_ids`,
+);
+
+/** The run of workflow $1 that is not over, if there is one. */
+export const LIVE_RUN = statement(
+  'live_run',
+  `SELECT id, status FROM workflow_runs
+   WHERE workflow_id = $1 AND status IN ('scheduled', 'running', 'paused') ORDER BY run_number DESC LIMIT 1`,
+);
+
+/** A new run ($1) with its steps ($2), which is now the newest of its workflow. */
+export const INSERT_RUN = statement(
+  'insert_run',
+  `WITH run AS (
+     INSERT INTO workflow_runs SELECT * FROM json_populate_record(NULL::workflow_runs, $1::json) RETURNING *
+   ), steps AS (
+     INSERT INTO run_steps SELECT * FROM json_populate_recordset(NULL::run_steps, $2::json))
+   UPDATE workflows w SET latest_run_id = run.id, run_count = run.run_number, scheduled_at = run.scheduled_at
+   FROM run WHERE w.id = run.workflow_id`,
+);
+
+/** Where a run ($1) and its changed steps ($2) are now, and what its workflow ($3 or null) shows of it. */
+export const SAVE_RUN = statement(
+  'save_run',
+  `WITH run AS (
+     UPDATE workflow_runs r
+     SET status = n.status, output = n.output, error = n.error, progress_percentage = n.progress_percentage,
+         total_tasks = n.total_tasks, completed_tasks = n.completed_tasks, failed_tasks = n.failed_tasks,
+         started_at = n.started_at, completed_at = n.completed_at, updated_at = now()
+     FROM json_populate_record(NULL::workflow_runs, $1::json) AS n WHERE r.id = n.id
+   ), steps AS (
+     UPDATE run_steps s
+     SET status = n.status, tasks_total = n.tasks_total, tasks_completed = n.tasks_completed,
+         tasks_failed = n.tasks_failed, started_at = n.started_at, completed_at = n.completed_at, error = n.error
+     FROM json_populate_recordset(NULL::run_steps, $2::json) AS n WHERE s.run_id = n.run_id AND s.key = n.key)
+   UPDATE workflows w
+   SET status = n.status, is_paused = n.is_paused, started_at = n.started_at, completed_at = n.completed_at,
+       progress_percentage = n.progress_percentage, total_tasks = n.total_tasks,
+       completed_tasks = n.completed_tasks, failed_tasks = n.failed_tasks,
+       actual_duration_hours = n.actual_duration_hours, quality_metrics = n.quality_metrics, updated_at = now()
+   FROM json_populate_record(NULL::workflows, $3::json) AS n WHERE w.id = n.id`,
+);
+
+/**
+ * The output of step $2 of run $1 is that of its task or, if it is a list ($3), those of all tasks in the order of the
+ * items; beyond $4 bytes it is not kept. Answers how many bytes they are.
+ */
+export const KEEP_OUTPUT = statement(
+  'keep_step_output',
+  `WITH size AS MATERIALIZED (
+     SELECT coalesce(sum(octet_length(output::text)), 0) AS bytes FROM tasks WHERE run_id = $1 AND step_key = $2)
+   UPDATE run_steps s
+   SET output = CASE
+     WHEN size.bytes > $4 THEN NULL
+     WHEN $3::boolean THEN (
+       SELECT coalesce(json_agg(CASE WHEN t.status = 'completed' THEN t.output END ORDER BY t.item_index), '[]')
+       FROM tasks t WHERE t.run_id = $1 AND t.step_key = $2)
+     ELSE (SELECT t.output FROM tasks t WHERE t.run_id = $1 AND t.step_key = $2 AND t.status = 'completed' LIMIT 1) END
+   FROM size WHERE s.run_id = $1 AND s.key = $2
+   RETURNING size.bytes::float8 AS bytes`,
+);
+
+/** The outputs of the steps $2 of run $1, by key. */
+export const STEP_OUTPUTS = statement(
+  'step_outputs',
+  `SELECT json_object_agg(key, output ORDER BY position) AS outputs FROM run_steps
+   WHERE run_id = $1 AND key = ANY ($2::text[])`,
+);
+
+export const MEAN_SCORE = statement(
+  'mean_score_of_run',
+  'SELECT avg(quality_score)::float8 AS score FROM tasks WHERE run_id = $1',
+);
