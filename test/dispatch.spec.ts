@@ -273,6 +273,20 @@ describe('dispatch', () => {
         new Set(['flood', 'second', 'third', 'without']),
       );
     });
+
+    it('of projects, which take turns task by task when several are leased at once', async () => {
+      const [flooding, quiet] = [await place(), await place()];
+      const fields = { agent_type: flooding.project_id, priority: 'critical' };
+      for (let n = 0; n < 50; n++) await flooding.task(`flood ${n}`, fields);
+      for (const title of ['quiet 0', 'quiet 1', 'quiet 2']) await quiet.task(title, fields);
+      await makeTask(server, { title: 'without project', ...fields });
+      const worker = await makeAgent(server, { type: flooding.project_id, max_concurrent_tasks: 20 });
+
+      const served = titles(await lease(server, worker, { max_tasks: 8 }));
+
+      const expected = ['flood 0', 'flood 1', 'flood 2', 'flood 3', 'quiet 0', 'quiet 1', 'quiet 2', 'without project'];
+      expect(served.toSorted()).toEqual(expected);
+    });
   });
 
   describe('renews a lease', () => {

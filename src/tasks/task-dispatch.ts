@@ -14,7 +14,15 @@ import { CommitSignal } from '../platform/events/commit-signal.js';
 import { eventOrigin } from '../platform/events/event-rows.js';
 import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto } from './dto/lease.dto.js';
 import { Task } from './task.entity.js';
-import { COMPLETE, COMPLETE_IN_RUN, LEASE, REMEMBER_LEASE, RENEW_LEASE, type TaskRow } from './task.sql.js';
+import {
+  COMPLETE,
+  COMPLETE_IN_RUN,
+  LEASE,
+  LEASE_SEVERAL,
+  REMEMBER_LEASE,
+  RENEW_LEASE,
+  type TaskRow,
+} from './task.sql.js';
 import { TaskLifecycle } from './task-lifecycle.js';
 import { ENDED, hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
@@ -81,7 +89,8 @@ export class TaskDispatch {
     actAsAgent(agent_id);
     const ids = (count: number) => Array.from({ length: count }, newId);
     const metadata = JSON.stringify(eventOrigin().metadata);
-    const rows = await this.database.query<TaskRow & Worker & Record<string, unknown>>(LEASE, [
+    const leasing = max_tasks === 1 ? LEASE : LEASE_SEVERAL;
+    const rows = await this.database.query<TaskRow & Worker & Record<string, unknown>>(leasing, [
       agent_id,
       max_tasks,
       lease_seconds,

@@ -98,46 +98,74 @@ const SPARE_CANDIDATES = 32;
 /** Stands for "no project", after all others; the index has the same expression. */
 const NO_PROJECT = `'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid`;
 const BEFORE_ALL = `'00000000-0000-0000-0000-000000000000'::uuid`;
+const PROJECT = `coalesce(t.project_id, ${NO_PROJECT})`;
+
+/** What agent `me` may be given from a lane, between two projects in the order of turns. */
+const leasable = (low: string, high: string): string => `
+  coalesce(t.assigned_agent_id::text, t.agent_type, '*') = lane.name
+  AND t.priority = wanted_priority
+  -- A type may be written like another lane.
+  AND t.assigned_agent_id IS NOT DISTINCT FROM lane.agent_id
+  AND (lane.agent_id IS NOT NULL OR t.agent_type IS NOT DISTINCT FROM lane.agent_type)
+  AND t.status = 'pending' AND t.ready_at IS NOT NULL AND t.ready_at <= now()
+  AND ${PROJECT} > ${low} AND ${PROJECT} <= ${high}
+  AND (me.project_id IS NULL OR t.project_id = me.project_id)
+  AND t.required_capabilities <@ me.capabilities
+  AND (t.allowed_agent_ids IS NULL OR me.id = ANY (t.allowed_agent_ids))`;
+
+const LANES = `
+  CROSS JOIN LATERAL (VALUES (me.id::text, me.id, NULL), (me.type, NULL, me.type), ('*', NULL, NULL))
+    AS lane (name, agent_id, agent_type)
+  CROSS JOIN unnest(enum_range(NULL::task_priority)) AS wanted_priority`;
+
+/** First the projects after the last one that was served, then those up to it. */
+const PASSES = `(VALUES (1, $4::uuid, ${NO_PROJECT}), (2, ${BEFORE_ALL}, $4::uuid)) AS pass (n, low, high)`;
+
+const found = (low: string, high: string): string => `
+  SELECT t.id, t.priority, t.ready_at, ${PROJECT} AS project FROM tasks t WHERE ${leasable(low, high)}
+  ORDER BY ${PROJECT}, t.ready_at, t.id LIMIT least($2::int, me.free_slots) + ${SPARE_CANDIDATES}`;
+
+/** The first ones in the order of turns: all that one task needs. */
+const NEXT_TASKS = `
+  SELECT found.*, pass.n AS pass FROM me ${LANES} CROSS JOIN ${PASSES}
+  CROSS JOIN LATERAL (${found('pass.low', 'pass.high')}) AS found WHERE me.free_slots > 0`;
+
+/** For several tasks also the first ones of each project: the first project alone could have enough for all. */
+const NEXT_OF_EACH_PROJECT = `
+  SELECT found.*, turn.pass FROM me ${LANES} CROSS JOIN ${PASSES}
+  CROSS JOIN LATERAL (
+    WITH RECURSIVE turns AS (
+      SELECT 1 AS place, next.project FROM (
+        SELECT ${PROJECT} AS project FROM tasks t WHERE ${leasable('pass.low', 'pass.high')} ORDER BY 1 LIMIT 1) AS next
+      UNION ALL
+      SELECT turns.place + 1, next.project FROM turns CROSS JOIN LATERAL (
+        SELECT ${PROJECT} AS project FROM tasks t WHERE ${leasable('turns.project', 'pass.high')} ORDER BY 1 LIMIT 1) AS next
+      WHERE turns.place < least($2::int, me.free_slots))
+    SELECT turns.project, pass.n AS pass FROM turns) AS turn
+  CROSS JOIN LATERAL (
+    SELECT t.id, t.priority, t.ready_at, ${PROJECT} AS project FROM tasks t
+    WHERE ${leasable(BEFORE_ALL, NO_PROJECT)} AND ${PROJECT} = turn.project
+    ORDER BY t.ready_at, t.id LIMIT least($2::int, me.free_slots)) AS found
+  WHERE me.free_slots > 0`;
 
 /**
  * Leases up to $2 tasks to agent $1 for $3 seconds. The agent's row is locked first, so that its slots are counted
  * right; then come, by priority, the lanes that it may take from (its own, its type's, anyone's), beginning with the
- * project after $4: projects take turns. Rows that others are taking are passed over, not waited for.
+ * project after $4: projects take turns, task by task. Rows that others are taking are passed over, not waited for.
  * $5: tokens, $6: event ids, both one per task and one event more for the agent; $7: the events' metadata.
  */
-export const LEASE = statement(
-  'lease_tasks',
-  `WITH me AS (
+const leasing = (candidates: string): string => `
+   WITH me AS (
      SELECT a.id, a.type, a.status, a.project_id, a.is_draining,
             CASE WHEN a.is_draining THEN 0 ELSE greatest(0, a.max_concurrent_tasks - a.held_tasks) END AS free_slots,
             ARRAY(SELECT json_array_elements_text(a.configuration -> 'capabilities')) AS capabilities
      FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
    ), candidates AS (
-     SELECT found.id, row_number() OVER (
-              ORDER BY found.priority DESC, pass.n, found.project, found.ready_at, found.id) AS place
-     FROM me
-     CROSS JOIN LATERAL (VALUES (me.id::text, me.id, NULL), (me.type, NULL, me.type), ('*', NULL, NULL))
-       AS lane (name, agent_id, agent_type)
-     CROSS JOIN unnest(enum_range(NULL::task_priority)) AS wanted_priority
-     CROSS JOIN (VALUES (1, $4::uuid, ${NO_PROJECT}), (2, ${BEFORE_ALL}, $4::uuid)) AS pass (n, low, high)
-     CROSS JOIN LATERAL (
-       SELECT t.id, t.priority, t.ready_at, coalesce(t.project_id, ${NO_PROJECT}) AS project
-       FROM tasks t
-       WHERE coalesce(t.assigned_agent_id::text, t.agent_type, '*') = lane.name
-         AND t.priority = wanted_priority
-         -- A type may be written like another lane.
-         AND t.assigned_agent_id IS NOT DISTINCT FROM lane.agent_id
-         AND (lane.agent_id IS NOT NULL OR t.agent_type IS NOT DISTINCT FROM lane.agent_type)
-         AND t.status = 'pending' AND t.ready_at IS NOT NULL AND t.ready_at <= now()
-         AND coalesce(t.project_id, ${NO_PROJECT}) > pass.low
-         AND coalesce(t.project_id, ${NO_PROJECT}) <= pass.high
-         AND (me.project_id IS NULL OR t.project_id = me.project_id)
-         AND t.required_capabilities <@ me.capabilities
-         AND (t.allowed_agent_ids IS NULL OR me.id = ANY (t.allowed_agent_ids))
-       ORDER BY coalesce(t.project_id, ${NO_PROJECT}), t.ready_at, t.id
-       LIMIT least($2::int, me.free_slots) + ${SPARE_CANDIDATES}
-     ) AS found
-     WHERE me.free_slots > 0
+     SELECT c.id, row_number() OVER (ORDER BY c.priority DESC, c.turn, c.pass, c.project, c.ready_at, c.id) AS place
+     FROM (
+       SELECT found.*, row_number() OVER (
+                PARTITION BY found.priority, found.project ORDER BY found.ready_at, found.id) AS turn
+       FROM (${candidates}) AS found) AS c
    ), picked AS (
      SELECT t.id, row_number() OVER () AS n
      FROM (
@@ -181,8 +209,10 @@ export const LEASE = statement(
           ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1) AS dependents,
           (SELECT a.name FROM agents a WHERE a.id = $1) AS assigned_agent_name
    FROM me LEFT JOIN leased t ON true
-   ORDER BY t.n`,
-);
+   ORDER BY t.n`;
+
+export const LEASE = statement('lease_task', leasing(NEXT_TASKS));
+export const LEASE_SEVERAL = statement('lease_tasks', leasing(`${NEXT_TASKS} UNION ${NEXT_OF_EACH_PROJECT}`));
 
 /** Ends the lease $2 of task $1 with output $3 and score $4, and closes the agent's books on it. */
 const completing = (from: string, unless: string): string => `
