@@ -208,20 +208,22 @@ describe('an agent that waits for work', () => {
     expect(served.every((leased) => leased.length === 1)).toBe(true);
   });
 
-  it('does not keep the database to itself when it sends an Idempotency-Key', async () => {
+  it('waits with an Idempotency-Key, too, without keeping the database to itself', async () => {
     const { agent, task } = await place();
-    const worker = await agent();
-    const body = { agent_id: worker.id, wait_seconds: 5 };
+    const worker = await agent({ status: 'offline' });
+    const poll = (wait_seconds: number, key: string) =>
+      server.post('/api/v1/tasks/lease', { agent_id: worker.id, wait_seconds }, { 'idempotency-key': key });
 
-    const poll = server.post('/api/v1/tasks/lease', body, { 'idempotency-key': 'poll-1' });
+    const waiting = poll(WAIT_SECONDS, 'poll 1');
+    await isBack(worker);
     const made = await task('meanwhile');
-    const empty = await poll;
-    const leased = await server.post('/api/v1/tasks/lease', { agent_id: worker.id }, { 'idempotency-key': 'poll-2' });
-    const again = await server.post('/api/v1/tasks/lease', { agent_id: worker.id }, { 'idempotency-key': 'poll-2' });
+    const first = await waiting;
+    const again = await poll(WAIT_SECONDS, 'poll 1');
+    const nothing = await poll(0, 'poll 2');
 
-    expect(empty.status).toBe(200);
-    expect([...empty.body, ...leased.body]).toMatchObject([{ task: { id: made.id } }]);
-    expect(again.body).toEqual(leased.body);
+    expect(first).toMatchObject({ status: 200, body: [{ task: { id: made.id } }] });
+    expect(again).toMatchObject({ headers: { 'idempotency-replayed': 'true' }, body: first.body });
+    expect(nothing).toMatchObject({ status: 200, body: [] });
   });
 });
 

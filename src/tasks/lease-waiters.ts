@@ -4,6 +4,7 @@ import { Environment } from '../platform/config/environment.js';
 import { openScope } from '../platform/database/transaction-scope.js';
 import { Live } from '../platform/events/handlers.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
+import { NothingYet } from '../platform/http/nothing-yet.js';
 import { NextReady } from './next-ready.js';
 import type { TaskRow } from './task.sql.js';
 import { type LeaseRequest, TaskDispatch, type Worker } from './task-dispatch.js';
@@ -22,10 +23,17 @@ interface Offer {
   tried: Set<string>;
 }
 
+/** One request. */
+interface Poll {
+  deadline: number;
+  offer: Offer | null;
+}
+
 /** Agents in a long poll. An event wakes the one that a task could be for; nobody polls the database. */
 @Injectable()
 export class LeaseWaiters implements BeforeApplicationShutdown {
   private readonly waiters = new Set<Waiter>();
+  private readonly polls = new WeakMap<AbortSignal, Poll>();
   private signsOfLife: NodeJS.Timeout | null = null;
   private readonly signOfLifeMs: number;
   private isClosing = false;
@@ -41,26 +49,35 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
 
   /** Leases at once, or as soon as there is something, until the time is over or the client has left. */
   async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<TaskRow[]> {
-    // Inside a unit of work (a request with an Idempotency-Key) waiting would keep a connection, embedded the only one.
-    const deadline = performance.now() + (openScope() ? 0 : wait_ms);
+    const poll = this.polls.get(hasLeft) ?? { deadline: performance.now() + wait_ms, offer: null };
+    this.polls.set(hasLeft, poll);
     let { worker, tasks } = await this.dispatch.lease(request);
-    let offer: Offer | null = null;
-    while (tasks.length === 0 && performance.now() < deadline && !this.isClosing && !hasLeft.aborted) {
+    while (tasks.length === 0 && performance.now() < poll.deadline && !this.isClosing && !hasLeft.aborted) {
       // Waits before it looks, so that nothing becomes ready unnoticed in between.
-      const waiter = this.enter(worker, deadline - performance.now(), hasLeft);
+      const waiter = this.enter(worker, poll.deadline - performance.now(), hasLeft);
       try {
         await this.nextReady.watch(() => this.wakeAll());
         ({ worker, tasks } = await this.dispatch.lease(request));
-        await this.passOn(offer, tasks);
-        if (tasks.length === 0) await waiter.over;
-      } finally {
+        await this.passOn(poll.offer, tasks);
+      } catch (error) {
         this.leave(waiter);
-        offer = waiter.offer;
+        throw error;
       }
+      if (tasks.length > 0) this.leave(waiter);
+      const over = this.overOf(waiter, poll);
+      // In the transaction of a request with an Idempotency-Key it would wait with a connection, embedded the only one.
+      if (tasks.length === 0 && openScope()) throw new NothingYet(over);
+      await over;
     }
     if (hasLeft.aborted) tasks = await this.giveBack(tasks);
-    await this.passOn(offer, tasks);
+    await this.passOn(poll.offer, tasks);
     return tasks;
+  }
+
+  private async overOf(waiter: Waiter, poll: Poll): Promise<void> {
+    await waiter.over;
+    this.leave(waiter);
+    poll.offer = waiter.offer;
   }
 
   beforeApplicationShutdown(): void {

@@ -6,6 +6,7 @@ import { Database, statement } from '../database/database.js';
 import { UnitOfWork } from '../database/unit-of-work.js';
 import { InvalidInput } from '../errors/common.errors.js';
 import { IdempotencyKeyInUse, IdempotencyKeyReused } from './http.errors.js';
+import { NothingYet } from './nothing-yet.js';
 import { pathOf } from './version.js';
 
 const MAX_KEY_LENGTH = 255;
@@ -51,7 +52,18 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return from(this.once(key, request, context.switchToHttp().getResponse<FastifyReply>(), next));
   }
 
-  private once(key: string, request: FastifyRequest, reply: FastifyReply, next: CallHandler): Promise<Buffer> {
+  private async once(...request: Parameters<IdempotencyInterceptor['attempt']>): Promise<Buffer> {
+    for (;;) {
+      try {
+        return await this.attempt(...request);
+      } catch (error) {
+        if (!(error instanceof NothingYet)) throw error;
+        await error.over;
+      }
+    }
+  }
+
+  private attempt(key: string, request: FastifyRequest, reply: FastifyReply, next: CallHandler): Promise<Buffer> {
     // The same path with and without a trailing slash is the same request.
     const scope = `${request.method} ${pathOf(request.url).replace(/\/$/, '')} ${key}`;
     const request_hash = createHash('sha256')
