@@ -30,6 +30,8 @@ export class CreateWorkflows1760000500000 implements MigrationInterface {
         started_at timestamptz,
         completed_at timestamptz,
         scheduled_at timestamptz,
+        schedule json,
+        next_tick_at timestamptz,
         quality_metrics json NOT NULL,
         latest_run_id uuid,
         run_count integer NOT NULL,
@@ -38,6 +40,7 @@ export class CreateWorkflows1760000500000 implements MigrationInterface {
       );
       CREATE INDEX ix_workflows__created_at__id ON workflows (created_at, id);
       CREATE INDEX ix_workflows__project_id ON workflows (project_id);
+      CREATE INDEX ix_workflows__next_tick_at ON workflows (next_tick_at) WHERE next_tick_at IS NOT NULL;
 
       CREATE TABLE workflow_agents (
         workflow_id uuid NOT NULL,

@@ -8,8 +8,9 @@ import { RunStatus, StepStatus } from './run-state.js';
 import { RunStateStore } from './run-state-store.js';
 import { RunStep } from './run-step.entity.js';
 import { Workflow } from './workflow.entity.js';
-import { type RunTrigger, WorkflowRun } from './workflow-run.entity.js';
+import { RunTrigger, WorkflowRun } from './workflow-run.entity.js';
 import { WorkflowStatus } from './workflow-state.js';
+import { Overlap } from './schedule.js';
 import { WorkflowInactive, WorkflowIsRunning } from './workflows.errors.js';
 import { WorkflowExecuted } from './workflows.events.js';
 import { WorkflowsService } from './workflows.service.js';
@@ -20,10 +21,17 @@ export interface NewRun {
   steps: RunStep[];
   trigger: RunTrigger;
   rerun_of: string | null;
+  /** Not before; or, of a run by schedule, the tick. */
   scheduled_at: Date | null;
+  /** It begins when another run is over. */
+  is_queued?: boolean;
 }
 
-/** Makes the runs of a workflow, one after the other. */
+/** Whether several runs may be live at once. The tasks of a workflow without definition are in one run only. */
+export const mayOverlap = ({ schedule, definition }: Workflow): boolean =>
+  schedule?.overlap === Overlap.Allow && definition !== null;
+
+/** Makes the runs of a workflow. */
 @Injectable()
 export class RunCreation {
   constructor(
@@ -37,19 +45,24 @@ export class RunCreation {
     const workflow = await this.workflows.lock(tx, workflow_id);
     if (workflow.status === WorkflowStatus.Inactive) throw new WorkflowInactive(workflow_id);
     const live = await this.workflows.liveRun(workflow.id);
-    if (live) throw new WorkflowIsRunning(workflow.id, live.id, 'wait for it or cancel it');
+    if (live && !mayOverlap(workflow)) throw new WorkflowIsRunning(workflow.id, live.id, 'wait for it or cancel it');
     return workflow;
   }
 
   /** Begins at once, unless it is scheduled for later. */
-  async create(tx: Transaction, workflow: Workflow, { steps, scheduled_at, ...fields }: NewRun): Promise<string> {
+  async create(
+    tx: Transaction,
+    workflow: Workflow,
+    { steps, scheduled_at, is_queued = false, ...fields }: NewRun,
+  ): Promise<string> {
     const { now, allowed_agent_ids } = await this.store.conditions(workflow.id);
     const run = Object.assign(new WorkflowRun(), fields, {
       id: newId(),
       workflow_id: workflow.id,
       run_number: workflow.run_count + 1,
       status: RunStatus.Scheduled,
-      scheduled_at: scheduled_at && scheduled_at > now ? scheduled_at : null,
+      scheduled_at:
+        scheduled_at && (scheduled_at > now || fields.trigger === RunTrigger.Schedule) ? scheduled_at : null,
       created_at: now,
       updated_at: now,
       total_tasks: steps.reduce((sum, { tasks_total }) => sum + tasks_total, 0),
@@ -65,7 +78,8 @@ export class RunCreation {
     Object.assign(workflow, { progress_percentage, total_tasks, completed_tasks, failed_tasks });
     tx.record(new WorkflowExecuted(workflow, run.id, run.run_number, run.trigger));
     const live = { run, workflow, steps, allowed_agent_ids, now, saved: new Map<string, string>() };
-    if (run.scheduled_at === null) await this.engine.begin(tx, live);
+    const isLater = is_queued || (run.scheduled_at !== null && run.scheduled_at > now);
+    if (!isLater) await this.engine.begin(tx, live);
     else await this.store.save(tx, live);
     return run.id;
   }

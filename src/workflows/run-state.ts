@@ -21,6 +21,8 @@ const NEXT: Record<RunStatus, readonly RunStatus[]> = {
 
 export const canRunMove = (from: RunStatus, to: RunStatus): boolean => NEXT[from].includes(to);
 export const isLive = (status: RunStatus): boolean => NEXT[status].length > 0;
+/** It is running, or was and will be. */
+export const hasBegun = ({ status }: { status: RunStatus }): boolean => status === Running || status === Paused;
 export const LIVE_STATUSES: readonly RunStatus[] = Object.values(RunStatus).filter(isLive);
 
 export enum StepStatus {

@@ -35,12 +35,22 @@ export const CONDITIONS = statement(
   `SELECT now() AS now, (SELECT array_agg(agent_id) FROM workflow_agents WHERE workflow_id = $1) AS allowed_agent_ids`,
 );
 
-/** The run of workflow $1 that is not over, if there is one. */
-export const LIVE_RUN = statement(
-  'live_run',
-  `SELECT id, status FROM workflow_runs
-   WHERE workflow_id = $1 AND status IN ('scheduled', 'running', 'paused') ORDER BY run_number DESC LIMIT 1`,
+/** The runs of workflow $1 that are not over, the newest first. */
+export const LIVE_RUNS = statement(
+  'live_runs',
+  `SELECT id, status, scheduled_at FROM workflow_runs
+   WHERE workflow_id = $1 AND status IN ('scheduled', 'running', 'paused') ORDER BY run_number DESC`,
 );
+
+/** Runs `r` whose time has come, and which need not wait for another one of their workflow. */
+export const DUE_RUNS = `
+  workflow_runs r JOIN workflows w ON w.id = r.workflow_id
+  WHERE r.status = 'scheduled' AND r.scheduled_at <= now() AND (
+    (w.schedule ->> 'overlap' = 'allow' AND w.definition IS NOT NULL)
+    OR NOT EXISTS (SELECT FROM workflow_runs o WHERE o.workflow_id = w.id AND o.status IN ('running', 'paused')))`;
+
+/** Workflows `w` at whose tick a run may have to start. */
+export const DUE_SCHEDULES = 'workflows w WHERE w.next_tick_at <= now()';
 
 /** A new run ($1) with its steps ($2), which is now the newest of its workflow. */
 export const INSERT_RUN = statement(

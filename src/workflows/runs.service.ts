@@ -8,10 +8,11 @@ import type { Page } from '../platform/http/page.js';
 import type { ExecuteWorkflowDto } from './dto/change-workflow.dto.js';
 import type { ListRunsQuery } from './dto/list-workflows.query.js';
 import type { GraphResponse } from './dto/workflow.response.js';
-import { freshSteps, RunCreation, stepsFromFailure } from './run-creation.js';
+import { DUE_RUNS } from './run.sql.js';
+import { freshSteps, mayOverlap, RunCreation, stepsFromFailure } from './run-creation.js';
 import { RunEnding } from './run-ending.js';
 import { RunEngine } from './run-engine.js';
-import { RunStatus, StepStatus } from './run-state.js';
+import { hasBegun, RunStatus, StepStatus } from './run-state.js';
 import { type LiveRun, RunStateStore, type RunWithSteps } from './run-state-store.js';
 import { RunStep } from './run-step.entity.js';
 import { RunTasks } from './run-tasks.js';
@@ -170,13 +171,17 @@ export class RunsService {
 
   /** Starts the runs whose time has come. Safe on all workers at once. */
   async startDue(): Promise<number> {
-    const due = await this.database.query<{ id: string }>(
-      `SELECT id FROM workflow_runs WHERE status = 'scheduled' AND scheduled_at <= now() ORDER BY scheduled_at LIMIT 100`,
+    const due = await this.database.query<{ id: string; workflow_id: string }>(
+      `SELECT r.id, r.workflow_id FROM ${DUE_RUNS} ORDER BY r.scheduled_at LIMIT 100`,
     );
-    for (const { id } of due) {
+    for (const { id, workflow_id } of due) {
       const begin = () =>
-        this.change(id, async (tx, live) => {
-          if (live.run.status === RunStatus.Scheduled) await this.engine.begin(tx, live);
+        this.unitOfWork.run(async (tx) => {
+          const workflow = await this.workflows.lock(tx, workflow_id);
+          const runs = await this.workflows.liveRuns(workflow_id);
+          if (runs.find((run) => run.id === id)?.status !== RunStatus.Scheduled) return;
+          if (runs.some(hasBegun) && !mayOverlap(workflow)) return;
+          await this.change(id, (_tx, live) => this.engine.begin(tx, live));
         });
       // One that cannot begin must not keep the others from it.
       await runInContext({ source: 'scheduler', endpoint: 'job due_runs' }, begin).catch((error: unknown) =>

@@ -76,9 +76,9 @@ export class WorkflowAgents {
   }
 
   private async restrictTasks(tx: Transaction, workflow_id: string): Promise<void> {
-    const live = await this.workflows.liveRun(workflow_id);
-    // Before its tasks, as everybody does.
-    if (live) await this.taskStore.lockRun(live.id);
+    // Before their tasks, as everybody does.
+    const runs = await this.workflows.liveRuns(workflow_id);
+    for (const { id } of runs.toSorted((a, b) => (a.id < b.id ? -1 : 1))) await this.taskStore.lockRun(id);
     await tx.manager.query(
       `UPDATE tasks SET updated_at = now(), allowed_agent_ids =
          (SELECT array_agg(agent_id) FROM workflow_agents WHERE workflow_id = $1)

@@ -9,6 +9,7 @@ import { RunMoveRefused } from './workflows.errors.js';
 export enum RunTrigger {
   Manual = 'manual',
   Rerun = 'rerun',
+  Schedule = 'schedule',
 }
 
 /** One execution of a workflow. It keeps the definition that it began with. */

@@ -2,6 +2,7 @@ import { Column, Entity, Index, JoinColumn, ManyToOne, type Relation } from 'typ
 import { TimestampedEntity } from '../platform/database/timestamped.entity.js';
 import { Project } from '../projects/project.entity.js';
 import type { Definition } from './definition.js';
+import type { Schedule } from './schedule.js';
 import { WorkflowStatus } from './workflow-state.js';
 
 export interface QualityMetrics {
@@ -14,6 +15,7 @@ export interface QualityMetrics {
 @Entity('workflows')
 @Index(['created_at', 'id'])
 @Index(['project_id'])
+@Index('ix_workflows__next_tick_at', { synchronize: false })
 export class Workflow extends TimestampedEntity {
   @Column({ type: 'uuid', nullable: true })
   project_id: string | null = null;
@@ -85,6 +87,13 @@ export class Workflow extends TimestampedEntity {
 
   @Column({ type: 'timestamptz', nullable: true })
   scheduled_at: Date | null = null;
+
+  @Column({ type: 'json', nullable: true })
+  schedule: Schedule | null = null;
+
+  /** When the schedule starts a run next. */
+  @Column({ type: 'timestamptz', nullable: true })
+  next_tick_at: Date | null = null;
 
   @Column({ type: 'json' })
   quality_metrics: QualityMetrics = { success_rate: null, quality_score: null, efficiency_score: null };

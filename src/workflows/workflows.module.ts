@@ -21,6 +21,7 @@ import { WorkflowsController } from './workflows.controller.js';
 import { WorkflowsGateway } from './workflows.gateway.js';
 import { WorkflowsListener } from './workflows.listener.js';
 import { WorkflowsProcessor } from './workflows.processor.js';
+import { WorkflowSchedules } from './workflow-schedules.js';
 import { WorkflowsService } from './workflows.service.js';
 
 @Module({
@@ -35,6 +36,7 @@ import { WorkflowsService } from './workflows.service.js';
     Definitions,
     WorkflowsService,
     WorkflowAgents,
+    WorkflowSchedules,
     RunsService,
     RunCreation,
     RunEngine,

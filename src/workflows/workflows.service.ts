@@ -4,6 +4,7 @@ import { Database } from '../platform/database/database.js';
 import { Filters, listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import type { Page } from '../platform/http/page.js';
+import { InvalidInput } from '../platform/errors/common.errors.js';
 import { ProjectsService } from '../projects/projects.service.js';
 import { Task } from '../tasks/task.entity.js';
 import { TaskLifecycle } from '../tasks/task-lifecycle.js';
@@ -15,8 +16,9 @@ import type { CreateWorkflowDto } from './dto/create-workflow.dto.js';
 import { type ListWorkflowsQuery, WorkflowSort } from './dto/list-workflows.query.js';
 import type { ValidationResponse, WorkflowSummaryResponse } from './dto/workflow.response.js';
 import { isLive, LIVE_STATUSES, RunStatus } from './run-state.js';
+import { nextTick, Overlap, scheduleErrors } from './schedule.js';
 import { Workflow, type WorkflowRow } from './workflow.entity.js';
-import { LIVE_RUN } from './run.sql.js';
+import { LIVE_RUNS } from './run.sql.js';
 import type { WorkflowRun } from './workflow-run.entity.js';
 import { WorkflowStatus } from './workflow-state.js';
 import { WorkflowIsRunning, WorkflowNotFound } from './workflows.errors.js';
@@ -31,6 +33,8 @@ const SORTS: Record<WorkflowSort, Sort> = {
   created_at: { expression: 'w.created_at', type: 'timestamptz' },
   updated_at: { expression: 'w.updated_at', type: 'timestamptz' },
 };
+
+export type LiveRunRow = Pick<WorkflowRun, 'id' | 'status' | 'scheduled_at'>;
 
 /** Workflows as people write them. Their executions: RunsService. */
 @Injectable()
@@ -88,7 +92,13 @@ export class WorkflowsService {
     await this.projects.assertExists(dto.project_id);
     const definition = await this.definitions.accept(dto);
     return this.unitOfWork.run(async (tx) => {
-      const workflow = Object.assign(new Workflow(), columnsOf(dto), definition !== undefined && { definition });
+      const scheduled = acceptSchedule(dto, await this.taskStore.now());
+      const workflow = Object.assign(
+        new Workflow(),
+        columnsOf(dto),
+        scheduled,
+        definition !== undefined && { definition },
+      );
       await tx.manager.save(workflow);
       tx.record(new WorkflowCreated(workflow));
       return this.get(workflow.id);
@@ -101,10 +111,12 @@ export class WorkflowsService {
     const definition = await this.definitions.accept(dto);
     return this.unitOfWork.run(async (tx) => {
       const workflow = await this.lock(tx, id);
-      const changes = { ...columnsOf(dto), ...(definition !== undefined && { definition }), updated_at: new Date() };
+      const scheduled = acceptSchedule(dto, await this.taskStore.now());
+      const accepted = { ...columnsOf(dto), ...scheduled, ...(definition !== undefined && { definition }) };
+      const changes = { ...accepted, updated_at: new Date() };
       // TypeORM's type of a partial update does not know free-form JSON.
       await tx.manager.update(Workflow, { id }, changes as never);
-      const told = { ...columnsOf(dto), ...(definition !== undefined && { definition: 'changed' }) };
+      const told = { ...columnsOf(dto), ...scheduled, ...(definition !== undefined && { definition: 'changed' }) };
       tx.record(new WorkflowUpdated(Object.assign(workflow, changes), told));
       return this.get(id);
     });
@@ -133,10 +145,14 @@ export class WorkflowsService {
     });
   }
 
-  /** The newest run that is not over, if there is one. */
-  async liveRun(workflow_id: string): Promise<Pick<WorkflowRun, 'id' | 'status'> | null> {
-    const [run] = await this.database.query<Pick<WorkflowRun, 'id' | 'status'>>(LIVE_RUN, [workflow_id]);
-    return run ?? null;
+  /** The runs that are not over, the newest first: one, unless the schedule allows more. */
+  liveRuns(workflow_id: string): Promise<LiveRunRow[]> {
+    return this.database.query<LiveRunRow & Record<string, unknown>>(LIVE_RUNS, [workflow_id]);
+  }
+
+  /** The newest of them, if there is one. */
+  async liveRun(workflow_id: string): Promise<LiveRunRow | null> {
+    return (await this.liveRuns(workflow_id))[0] ?? null;
   }
 
   async summarise(): Promise<WorkflowSummaryResponse> {
@@ -189,6 +205,21 @@ export class WorkflowsService {
 
 /** The fields of the body that are columns of the same name. */
 function columnsOf(dto: UpdateWorkflowDto): Partial<Workflow> {
-  const { definition: _definition, steps: _steps, ...columns } = dto;
+  const { definition: _definition, steps: _steps, schedule: _schedule, ...columns } = dto;
   return columns;
+}
+
+/** The schedule in a body, checked, with its first tick after `now`. */
+function acceptSchedule(
+  { schedule: given }: UpdateWorkflowDto,
+  now: Date,
+): Pick<Partial<Workflow>, 'schedule' | 'next_tick_at'> {
+  if (given === undefined) return {};
+  if (given === null) return { schedule: null, next_tick_at: null };
+  const schedule = { cron: given.cron, timezone: given.timezone ?? 'UTC', overlap: given.overlap ?? Overlap.Skip };
+  const errors = scheduleErrors(schedule, now);
+  if (errors.length > 0) {
+    throw new InvalidInput(errors.map(({ field, detail }) => ({ pointer: `/schedule/${field}`, detail })));
+  }
+  return { schedule, next_tick_at: nextTick(schedule, now) };
 }

@@ -3,6 +3,7 @@ import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
 import { FlagField, IdField, NumberField, ObjectField, TextField, TextsField } from '../../platform/http/fields.js';
 import { Nullable } from '../../platform/http/optional.decorator.js';
+import { ScheduleDto } from './schedule.dto.js';
 import { DefinitionDto, type StepDto, StepsField } from './step.dto.js';
 
 export class CreateWorkflowDto {
@@ -37,6 +38,13 @@ export class CreateWorkflowDto {
 
   @StepsField('optional')
   steps?: StepDto[];
+
+  @ApiPropertyOptional({ type: ScheduleDto, nullable: true, description: 'When it runs by itself; null: never' })
+  @Nullable()
+  @IsObject()
+  @ValidateNested()
+  @Type(() => ScheduleDto)
+  schedule?: ScheduleDto | null;
 
   @TextsField({ is: 'optional' })
   tags?: string[];

@@ -14,6 +14,8 @@ import type { Definition } from '../definition.js';
 import { StepStatus } from '../run-state.js';
 import type { QualityMetrics, WorkflowRow } from '../workflow.entity.js';
 import { WorkflowStatus } from '../workflow-state.js';
+import { ScheduleResponse } from './schedule.dto.js';
+import type { Schedule } from '../schedule.js';
 import { RunResponse } from './run.response.js';
 import { DefinitionDto } from './step.dto.js';
 
@@ -109,11 +111,11 @@ export class WorkflowResponse {
   @ShownTime({ nullable: true })
   completed_at: Date | null;
 
-  @ShownTime({ nullable: true })
+  @ShownTime({ nullable: true, description: 'When it runs next, or was to run the last time' })
   scheduled_at: Date | null;
 
-  @ShownObject({ nullable: true, description: 'Schedules are not supported yet: always null' })
-  schedule: null;
+  @ApiProperty({ type: ScheduleResponse, nullable: true })
+  schedule: Schedule | null;
 
   @ApiProperty({ type: QualityMetricsResponse })
   quality_metrics: QualityMetrics;
@@ -131,7 +133,7 @@ export class WorkflowResponse {
     const { id, project_id, name, description, status, workflow_type, configuration, parameters, definition } = row;
     const { tags, metadata, is_paused, is_template, requires_approval, progress_percentage, total_tasks } = row;
     const { completed_tasks, failed_tasks, estimated_duration_hours, actual_duration_hours, started_at } = row;
-    const { completed_at, scheduled_at, quality_metrics, latest_run_id, created_at, updated_at } = row;
+    const { completed_at, schedule, quality_metrics, latest_run_id, created_at, updated_at } = row;
     return {
       id,
       project_id,
@@ -157,8 +159,8 @@ export class WorkflowResponse {
       actual_duration_hours,
       started_at,
       completed_at,
-      scheduled_at,
-      schedule: null,
+      scheduled_at: row.next_tick_at ?? row.scheduled_at,
+      schedule,
       quality_metrics,
       latest_run_id,
       created_at,
