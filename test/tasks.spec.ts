@@ -211,6 +211,9 @@ describe('tasks', () => {
       ['no effort', { effort_points: 0 }, '/effort_points'],
       ['a quality of 101', { quality_score: 101 }, '/quality_score'],
       ['a date that is none', { due_date: 'soon' }, '/due_date'],
+      ['words that JavaScript takes for a date', { due_date: 'hello 7' }, '/due_date'],
+      ['a time without an offset', { scheduled_at: '2030-01-01T00:00:00' }, '/scheduled_at'],
+      ['a day that does not exist', { scheduled_at: '2026-02-30T00:00:00Z' }, '/scheduled_at'],
       ['a year that the database does not know', { due_date: '+275760-01-01T00:00:00Z' }, '/due_date'],
       ['a year before Christ', { scheduled_at: '-000044-03-15T00:00:00Z' }, '/scheduled_at'],
       ['a time as number', { scheduled_at: 5 }, '/scheduled_at'],
@@ -227,6 +230,12 @@ describe('tasks', () => {
 
       expect(answer.status).toBe(422);
       expect(answer.body).toMatchObject({ code: 'invalid_input', errors: [{ pointer }] });
+    });
+
+    it('take times with any offset', async () => {
+      const { due_date } = await makeTask(server, { due_date: '2026-02-28T23:30:00.5-01:00' });
+
+      expect(due_date).toBe('2026-03-01T00:30:00.500Z');
     });
 
     it('drop fields that nobody knows, and those that are not the client’s to write', async () => {
@@ -462,6 +471,7 @@ describe('tasks', () => {
       ['a list of updates', { task_ids: [UNKNOWN], updates: [] }, '/updates'],
       ['an update that is wrong', { task_ids: [UNKNOWN], updates: { max_attempts: 0 } }, '/updates/max_attempts'],
       ['an unknown status', { task_ids: [UNKNOWN], updates: { status: 'gone' } }, '/updates/status'],
+      ['a date that is none', { task_ids: [UNKNOWN], updates: { due_date: '01/02/2026' } }, '/updates/due_date'],
     ])('refuse %s', async (_what, body, pointer) => {
       expect(await bulk(body)).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
     });

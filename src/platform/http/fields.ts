@@ -19,6 +19,7 @@ import {
   Min,
   MinDate,
 } from 'class-validator';
+import { readInstant } from './instant.js';
 import { Nullable, Optional } from './optional.decorator.js';
 
 /** Rule and documentation of a field in one decorator, so that they cannot differ. */
@@ -88,13 +89,13 @@ export const IdsField = (options: FieldOptions & { min?: number; max?: number } 
 const FIRST_INSTANT = new Date('0001-01-01T00:00:00Z');
 const LAST_INSTANT = new Date('9999-12-31T23:59:59.999Z');
 
-/** An instant; read from ISO 8601. */
+/** An instant; read from ISO 8601 as RFC 3339 has it, with its offset: what is meant must not depend on the server. */
 export const TimeField = (options: FieldOptions = {}) =>
   field(
     options,
     { type: String, format: 'date-time' },
-    Transform(({ value }) => (typeof value === 'string' ? new Date(value) : (value as unknown))),
-    IsDate({ message: '$property must be an ISO 8601 date and time' }),
+    Transform(({ value }) => (typeof value === 'string' ? (readInstant(value) ?? value) : (value as unknown))),
+    IsDate({ message: '$property must be an ISO 8601 date and time with Z or an offset: 2026-01-31T09:30:00Z' }),
     MinDate(FIRST_INSTANT),
     MaxDate(LAST_INSTANT),
   );
