@@ -184,6 +184,25 @@ describe('the OpenAPI document', () => {
     expect([...objectsOf(document)].filter(([, object]) => 'nullable' in object).map(([way]) => way)).toEqual([]);
   });
 
+  it.each([
+    ['TaskResponse', 'output'],
+    ['CompleteTaskDto', 'output'],
+    ['UpdateTaskStatusDto', 'output'],
+    ['StepDto', 'input'],
+    ['RunStepResponse', 'output'],
+  ])('leaves the type open where any JSON is meant: %s.%s', (schema, property) => {
+    expect(document.components.schemas[schema]!.properties![property]).toEqual({ description: expect.any(String) });
+  });
+
+  it('has no other type than those of JSON Schema', () => {
+    const known = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'];
+    const types = [...objectsOf(document)]
+      .filter(([way]) => !way.endsWith('/properties'))
+      .flatMap(([, { type }]) => (type as string | string[] | undefined) ?? []);
+
+    expect([...new Set(types)].filter((type) => !known.includes(type))).toEqual([]);
+  });
+
   it('shows a list as the version has it', () => {
     const list = (base: string) => document.paths[`${base}/tasks`]!.get!.responses['200']!;
 

@@ -1,6 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { LIST_OF } from '../http/api.decorators.js';
+import { ANY_TYPE } from '../http/response-fields.js';
 import { PAGE_HEADERS } from '../http/page.interceptor.js';
 import { APP } from '../config/app-info.js';
 
@@ -25,7 +26,16 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
       if (operation.operationId) finish(path, operation, document);
     }
   }
+  for (const schema of Object.values(document.components!.schemas!)) untypeAnyJson(schema as Schema);
   return document;
+}
+
+interface Schema {
+  properties?: Record<string, { type?: unknown }>;
+}
+
+function untypeAnyJson({ properties = {} }: Schema): void {
+  for (const property of Object.values(properties)) if (property.type === ANY_TYPE) delete property.type;
 }
 
 /** What differs by version: the name of the operation, which must be unique, and the shape of a list. */

@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
 import {
+  Allow,
   ArrayMaxSize,
   IsArray,
   IsBoolean,
@@ -21,6 +22,7 @@ import {
 } from 'class-validator';
 import { readInstant } from './instant.js';
 import { Nullable, Optional } from './optional.decorator.js';
+import { ANY_TYPE } from './response-fields.js';
 
 /** Rule and documentation of a field in one decorator, so that they cannot differ. */
 interface FieldOptions {
@@ -121,7 +123,7 @@ export const TextsField = (options: FieldOptions = {}) =>
 class ClientJson {}
 
 /** Keeps JSON of the client as it came. */
-export const Untouched = () =>
+const Untouched = () =>
   Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
     const value = obj[key];
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -131,6 +133,10 @@ export const Untouched = () =>
 /** A JSON object that belongs to the client: stored and returned as it came. */
 export const ObjectField = (options: FieldOptions = {}) =>
   field(options, { type: 'object', additionalProperties: true }, Untouched(), IsObject());
+
+/** Any JSON value, null too: stored and returned as it came. */
+export const JsonField = (options: FieldOptions = {}) =>
+  field({ is: 'optional', ...options }, { type: ANY_TYPE }, Untouched(), Allow());
 
 /** A query parameter that is true or false. */
 export const QueryFlag = (options: FieldOptions = {}) =>

@@ -2,7 +2,7 @@ import { AGENT_REF } from '../../agents/agent-ref.js';
 import { DEFAULT_LEASE_SECONDS } from '../../agents/lease-seconds.js';
 import { FlagField, IdField, NumberField, ObjectField, PatternField, WholeField } from '../../platform/http/fields.js';
 import type { TaskFailure } from '../task.entity.js';
-import { AnyJson, FailureField } from './task-fields.js';
+import { FailureField, OutputField } from './task-fields.js';
 
 export class LeaseTasksDto {
   @PatternField(AGENT_REF, "agent_id must be an agent's id or key", { description: "The agent's id or key" })
@@ -38,7 +38,7 @@ export class LeaseHeartbeatDto extends LeaseTokenDto {
 }
 
 export class CompleteTaskDto extends LeaseTokenDto {
-  @AnyJson()
+  @OutputField()
   output?: unknown;
 
   @NumberField({ is: 'nullable', min: 0, max: 100 })
