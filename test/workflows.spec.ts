@@ -104,10 +104,10 @@ describe('workflows', () => {
     ['a definition without steps', { name: 'x', definition: {} }, '/definition/steps'],
     ['steps that are no list', { name: 'x', steps: { key: 'a' } }, '/steps'],
     ['null for steps', { name: 'x', steps: null }, '/steps'],
-    ['a step of another type', { name: 'x', steps: ['a'] }, '/steps'],
-    ['a step that is null', { name: 'x', steps: [null] }, '/steps'],
-    ['a step that is a list', { name: 'x', steps: [[{ key: 'a' }]] }, '/steps'],
-    ['a step that is an empty list', { name: 'x', steps: [[]] }, '/steps'],
+    ['a step of another type', { name: 'x', steps: ['a'] }, '/steps/0'],
+    ['a step that is null', { name: 'x', steps: [null] }, '/steps/0'],
+    ['a step that is a list', { name: 'x', steps: [{ key: 'a' }, [{ key: 'b' }]] }, '/steps/1'],
+    ['a step that is an empty list', { name: 'x', steps: [[]] }, '/steps/0'],
     ['too many steps', { name: 'x', steps: Array.from({ length: 501 }, (_, n) => ({ key: `s${n}` })) }, '/steps'],
   ])('refuse %s', async (_what, body, pointer) => {
     const answer = await server.post(WORKFLOWS, body);

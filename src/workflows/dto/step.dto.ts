@@ -1,7 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { ArrayMaxSize, IsArray, IsObject, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsObject, isObject, ValidateNested } from 'class-validator';
 import { AGENT_REF } from '../../agents/agent-ref.js';
 import { ChoiceField, JsonField, PatternField, TextField, TextsField, WholeField } from '../../platform/http/fields.js';
 import { Optional } from '../../platform/http/optional.decorator.js';
@@ -83,9 +83,9 @@ export const StepsField = (is: 'required' | 'optional') =>
     ...(is === 'optional' ? [Optional()] : []),
     IsArray(),
     ArrayMaxSize(MAX_STEPS),
-    // Lists within the list would pass as steps.
-    IsObject({ each: true }),
-    ValidateNested({ each: true }),
+    // null and lists would pass as steps; what is neither object nor list is named by its own place.
+    Transform(({ value }) => (Array.isArray(value) ? value.map((step) => isObject(step) && step) : (value as unknown))),
+    ValidateNested({ each: true, message: 'must be an object' }),
     Type(() => StepDto),
   );
 
