@@ -105,6 +105,7 @@ describe('tasks', () => {
         retry: { backoff_seconds: 0.5, factor: 3, max_seconds: 10, jitter: false },
         timeout_seconds: 86_400,
         scheduled_at: '2999-01-01T00:00:00.000Z',
+        subtasks_completed: 1,
         subtasks_total: 4,
         complexity_score: 10,
         effort_points: 0.5,
@@ -170,6 +171,7 @@ describe('tasks', () => {
     it.each([
       ['agent', { assigned_agent_id: UNKNOWN }, '/assigned_agent_id'],
       ['agent by key', { assigned_agent_id: 'nobody' }, '/assigned_agent_id'],
+      ['agent under its other name', { agent_id: 'nobody' }, '/agent_id'],
       ['project', { project_id: UNKNOWN }, '/project_id'],
       ['workflow', { workflow_id: UNKNOWN }, '/workflow_id'],
       ['dependency', { dependencies: [UNKNOWN] }, '/dependencies/0'],
@@ -208,6 +210,8 @@ describe('tasks', () => {
       ['null for a retry policy', { retry: null }, '/retry'],
       ['a complexity of 0', { complexity_score: 0 }, '/complexity_score'],
       ['a complexity of 11', { complexity_score: 11 }, '/complexity_score'],
+      ['more subtasks done than there are', { subtasks_completed: 3, subtasks_total: 2 }, '/subtasks_completed'],
+      ['subtasks done where there are none', { subtasks_completed: 1 }, '/subtasks_completed'],
       ['no effort', { effort_points: 0 }, '/effort_points'],
       ['a quality of 101', { quality_score: 101 }, '/quality_score'],
       ['a date that is none', { due_date: 'soon' }, '/due_date'],
@@ -359,6 +363,16 @@ describe('tasks', () => {
       expect(await typesOf(task)).toEqual(['task_created', 'task_updated', 'task_assigned']);
     });
 
+    it('say how many of their subtasks are done', async () => {
+      const task = await makeTask(server, { subtasks_completed: 1, subtasks_total: 3 });
+
+      const changed = await server.put(`/api/v1/tasks/${task.id}`, { subtasks_completed: 3 });
+      const more = await server.put(`/api/v1/tasks/${task.id}`, { subtasks_completed: 4, subtasks_total: 5 });
+
+      expect(changed.body).toMatchObject({ subtasks_completed: 3, subtasks_total: 3 });
+      expect(more.body).toMatchObject({ subtasks_completed: 4, subtasks_total: 5 });
+    });
+
     it('are ready at another time when they are scheduled anew', async () => {
       const task = await makeTask(server, { scheduled_at: '2999-01-01T00:00:00Z' });
 
@@ -371,9 +385,10 @@ describe('tasks', () => {
 
     it.each([
       ['null for a title', { title: null }, '/title'],
-      ['an unknown agent', { agent_id: UNKNOWN }, '/assigned_agent_id'],
+      ['an unknown agent', { agent_id: UNKNOWN }, '/agent_id'],
       ['an unknown project', { project_id: UNKNOWN }, '/project_id'],
-      ['fewer subtasks than are done', { subtasks_total: 1 }, '/subtasks_completed'],
+      ['fewer subtasks than are done', { subtasks_total: 1 }, '/subtasks_total'],
+      ['more subtasks done than there are', { subtasks_completed: 4 }, '/subtasks_completed'],
       ['two titles', { title: 'a', name: 'b' }, '/name'],
     ])('refuse %s', async (_what, body, pointer) => {
       const task = await makeTask(server, { subtasks_total: 3 });
@@ -459,6 +474,30 @@ describe('tasks', () => {
       expect(status).toBe(200);
       expect(body.updated).toBe(1000);
       expect((await server.get('/api/tasks?search=Bulk&priority=high&limit=1')).body.total).toBe(1000);
+    });
+
+    it.each([
+      ['an unknown agent', { assigned_agent_id: UNKNOWN }, '/updates/assigned_agent_id'],
+      ['an unknown agent under its other name', { agent_id: UNKNOWN }, '/updates/agent_id'],
+      ['an unknown project', { project_id: UNKNOWN }, '/updates/project_id'],
+      ['two titles', { title: 'a', name: 'b' }, '/updates/name'],
+      ['more subtasks done than there are', { subtasks_completed: 4 }, '/updates/subtasks_completed'],
+      ['fewer subtasks than are done', { subtasks_total: 1 }, '/updates/subtasks_total'],
+    ])('refuse %s for all, and name its place in the body', async (_what, updates, pointer) => {
+      const task = await makeTask(server, { subtasks_completed: 2, subtasks_total: 3 });
+
+      const answer = await bulk({ task_ids: [task.id], updates });
+
+      expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
+      expect(await read(task)).toEqual(task);
+    });
+
+    it('say how many of their subtasks are done', async () => {
+      const task = await makeTask(server, { subtasks_total: 3 });
+
+      const { body } = await bulk({ task_ids: [task.id], updates: { subtasks_completed: 3 } });
+
+      expect(body.tasks).toMatchObject([{ subtasks_completed: 3, subtasks_total: 3 }]);
     });
 
     it.each([

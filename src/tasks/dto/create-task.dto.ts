@@ -116,6 +116,9 @@ export class CreateTaskDto {
   @TimeField({ is: 'nullable', description: 'Not before' })
   scheduled_at?: Date | null;
 
+  @WholeField({ is: 'optional', min: 0, max: MOST, description: 'Not more than subtasks_total' })
+  subtasks_completed?: number;
+
   @WholeField({ is: 'optional', min: 0, max: MOST })
   subtasks_total?: number;
 
