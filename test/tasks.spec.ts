@@ -236,6 +236,12 @@ describe('tasks', () => {
       expect(answer.body).toMatchObject({ code: 'invalid_input', errors: [{ pointer }] });
     });
 
+    it('say what effort is too small', async () => {
+      const { body } = await server.post('/api/v1/tasks', { title: 'Refused', effort_points: 0 });
+
+      expect(body.errors).toEqual([{ pointer: '/effort_points', detail: 'must be greater than 0' }]);
+    });
+
     it('take times with any offset', async () => {
       const { due_date } = await makeTask(server, { due_date: '2026-02-28T23:30:00.5-01:00' });
 

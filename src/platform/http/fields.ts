@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
-import { Transform, Type } from 'class-transformer';
+import { Transform } from 'class-transformer';
 import {
   Allow,
   ArrayMaxSize,
@@ -11,6 +11,7 @@ import {
   IsInt,
   IsNumber,
   IsObject,
+  IsPositive,
   IsString,
   IsUUID,
   Length,
@@ -56,7 +57,13 @@ export const PatternField = (pattern: RegExp, message: string, options: FieldOpt
   field(options, { type: String, pattern: pattern.source }, IsString(), Matches(pattern, { message }));
 
 export const WholeField = ({ min, max, ...options }: FieldOptions & { min: number; max: number }) =>
-  field(options, { type: 'integer', minimum: min, maximum: max }, IsInt(), Min(min), Max(max));
+  field(
+    options,
+    { type: 'integer', minimum: min, maximum: max },
+    IsInt({ message: '$property must be a whole number' }),
+    Min(min),
+    Max(max),
+  );
 
 export const NumberField = ({ min, max, ...options }: FieldOptions & { min: number; max: number }) =>
   field(
@@ -64,6 +71,17 @@ export const NumberField = ({ min, max, ...options }: FieldOptions & { min: numb
     { type: Number, minimum: min, maximum: max },
     IsNumber({ allowNaN: false, allowInfinity: false }),
     Min(min),
+    Max(max),
+  );
+
+/** A number above zero. */
+export const PositiveField = ({ max, ...options }: FieldOptions & { max: number }) =>
+  field(
+    options,
+    // A number in OpenAPI 3.1; swagger's type is that of 3.0.
+    { type: Number, exclusiveMinimum: 0 as never, maximum: max },
+    IsNumber({ allowNaN: false, allowInfinity: false }),
+    IsPositive({ message: '$property must be greater than 0' }),
     Max(max),
   );
 
@@ -159,11 +177,11 @@ export const QueryList = (options: FieldOptions = {}) =>
     Length(1, 255, { each: true }),
   );
 
-/** A query parameter that is a whole number. */
+/** A query parameter that is a whole number, in plain digits. */
 export const QueryWhole = (options: FieldOptions & { min: number; max: number }) =>
   applyDecorators(
-    WholeField(options),
-    Type(() => Number),
+    WholeField({ is: 'optional', ...options }),
+    Transform(({ value }) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : (value as unknown))),
   );
 
 const lowerCase = (value: unknown): unknown => (typeof value === 'string' ? value.toLowerCase() : value);

@@ -58,3 +58,11 @@ export class HeadersTooLarge extends HttpException {
     super(`The URL and the headers have more than ${maxHeaderSize} bytes`, 431, { errorCode: 'headers_too_large' });
   }
 }
+
+export class BodyEncoded extends HttpException {
+  constructor(encoding: string) {
+    super(`A body must be sent as it is, without Content-Encoding: ${encoding}`, HttpStatus.UNSUPPORTED_MEDIA_TYPE, {
+      errorCode: 'unsupported_content_encoding',
+    });
+  }
+}

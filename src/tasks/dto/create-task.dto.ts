@@ -10,6 +10,7 @@ import {
   NumberField,
   ObjectField,
   PatternField,
+  PositiveField,
   TextField,
   TextsField,
   TimeField,
@@ -128,7 +129,7 @@ export class CreateTaskDto {
   @NumberField({ is: 'nullable', min: 1, max: 10 })
   complexity_score?: number | null;
 
-  @NumberField({ is: 'nullable', min: Number.MIN_VALUE, max: 1e9 })
+  @PositiveField({ is: 'nullable', max: 1e9 })
   effort_points?: number | null;
 
   @NumberField({ is: 'nullable', min: 0, max: 100 })
