@@ -278,6 +278,16 @@ describe('agents', () => {
       ]);
     });
 
+    it('leave no trace when nothing is given', async () => {
+      const agent = await makeAgent(server);
+
+      const updated = await server.put(`/api/v1/agents/${agent.id}`, {});
+      const measured = await server.patch(`/api/v1/agents/${agent.id}/metrics`, { unknown: 1 });
+
+      expect([updated.body, measured.body]).toEqual([agent, agent]);
+      expect(await server.events({ agent_id: agent.id })).toHaveLength(1);
+    });
+
     it('replace the configuration, but merge the fields that stand at the top level', async () => {
       const agent = await makeAgent(server, { configuration: { model: 'm', temperature: 1 }, tools: ['a'] });
 

@@ -369,6 +369,33 @@ describe('tasks', () => {
       expect(await typesOf(task)).toEqual(['task_created', 'task_updated', 'task_assigned']);
     });
 
+    it('may be sent back as they came', async () => {
+      const [first, second] = [await makeTask(server), await makeTask(server)];
+      const task = await makeTask(server, { dependencies: [first.id, second.id] });
+
+      const same = await server.put(`/api/v1/tasks/${task.id}`, {
+        ...task,
+        dependencies: [second.id, first.id],
+        description: 'New',
+      });
+      const fewer = await server.put(`/api/v1/tasks/${task.id}`, { dependencies: [first.id] });
+
+      expect(same).toMatchObject({ status: 200, body: { description: 'New', dependencies: task.dependencies } });
+      expect(fewer.body).toMatchObject({
+        status: 422,
+        errors: [{ pointer: '/dependencies', detail: expect.stringContaining('/tasks/{id}/dependencies') }],
+      });
+    });
+
+    it('leave no trace when nothing is given', async () => {
+      const task = await makeTask(server);
+
+      const { status, body } = await server.put(`/api/v1/tasks/${task.id}`, { unknown: 1 });
+
+      expect([status, body]).toEqual([200, task]);
+      expect(await typesOf(task)).toEqual(['task_created']);
+    });
+
     it('say how many of their subtasks are done', async () => {
       const task = await makeTask(server, { subtasks_completed: 1, subtasks_total: 3 });
 
@@ -396,6 +423,7 @@ describe('tasks', () => {
       ['fewer subtasks than are done', { subtasks_total: 1 }, '/subtasks_total'],
       ['more subtasks done than there are', { subtasks_completed: 4 }, '/subtasks_completed'],
       ['two titles', { title: 'a', name: 'b' }, '/name'],
+      ['other dependencies', { dependencies: [UNKNOWN] }, '/dependencies'],
     ])('refuse %s', async (_what, body, pointer) => {
       const task = await makeTask(server, { subtasks_total: 3 });
       await server.patch(`/api/v1/tasks/${task.id}/progress`, { progress_percentage: 10, subtasks_completed: 2 });
@@ -487,6 +515,7 @@ describe('tasks', () => {
       ['an unknown agent under its other name', { agent_id: UNKNOWN }, '/updates/agent_id'],
       ['an unknown project', { project_id: UNKNOWN }, '/updates/project_id'],
       ['two titles', { title: 'a', name: 'b' }, '/updates/name'],
+      ['other dependencies', { dependencies: [UNKNOWN] }, '/updates/dependencies'],
       ['more subtasks done than there are', { subtasks_completed: 4 }, '/updates/subtasks_completed'],
       ['fewer subtasks than are done', { subtasks_total: 1 }, '/updates/subtasks_total'],
     ])('refuse %s for all, and name its place in the body', async (_what, updates, pointer) => {

@@ -88,6 +88,14 @@ describe('workflows', () => {
     expect(await typesOf(id)).toEqual(['workflow_created', 'workflow_updated', 'workflow_updated']);
   });
 
+  it('may be created from what another one begins with', async () => {
+    const { name, ...rest } = await makeWorkflow(server, { tags: ['copied'] });
+
+    const copy = await makeWorkflow(server, { ...rest, name: `Copy of ${name}` });
+
+    expect(copy).toMatchObject({ status: 'pending', scheduled_at: null, tags: ['copied'] });
+  });
+
   it.each([
     ['no name', {}, '/name'],
     ['an empty name', { name: '' }, '/name'],
@@ -100,6 +108,8 @@ describe('workflows', () => {
     ['null for parameters', { name: 'x', parameters: null }, '/parameters'],
     ['a flag of another type', { name: 'x', is_template: 'yes' }, '/is_template'],
     ['a negative estimate', { name: 'x', estimated_duration_hours: -1 }, '/estimated_duration_hours'],
+    ['a status', { name: 'x', status: 'active' }, '/status'],
+    ['a time of execution', { name: 'x', scheduled_at: '2030-01-01T00:00:00Z' }, '/scheduled_at'],
     ['a definition of another type', { name: 'x', definition: 'steps' }, '/definition'],
     ['a definition without steps', { name: 'x', definition: {} }, '/definition/steps'],
     ['steps that are no list', { name: 'x', steps: { key: 'a' } }, '/steps'],

@@ -85,12 +85,13 @@ export function agentIn({ assigned_agent_id, agent_id }: AssignTaskDto) {
 
 /** The fields of the body that are columns of the same name. */
 export function columnsOf(dto: UpdateTaskDto): Partial<Task> {
-  const { title: _title, name: _name, assigned_agent_id: _assigned, agent_id: _agent, retry: _retry, ...columns } = dto;
+  const { title: _title, name: _name, assigned_agent_id: _assigned, agent_id: _agent, retry: _retry, ...rest } = dto;
+  const { dependencies: _dependencies, ...columns } = rest;
   return columns;
 }
 
 /** What an event tells of a change: what may be large by name only. */
-export function changesOf(dto: UpdateTaskDto): Record<string, unknown> {
+export function changesOf({ dependencies: _same, ...dto }: UpdateTaskDto): Record<string, unknown> {
   const large = ['description', 'instructions', 'input', 'metadata'];
   const told = (name: string, value: unknown) => (value !== null && large.includes(name) ? true : value);
   return Object.fromEntries(Object.entries(dto).map(([name, value]) => [name, told(name, value)]));

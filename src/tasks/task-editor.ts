@@ -32,6 +32,7 @@ export class TaskEditor {
   ) {}
 
   async update(id: string, dto: UpdateTaskDto): Promise<TaskRow> {
+    if (Object.keys(dto).length === 0) return this.store.get(id);
     const agent = await this.resolveReferences(dto);
     return this.unitOfWork.run(async (tx) => {
       await this.edit(tx, [await this.store.lock(tx, id)], dto, agent);
@@ -94,6 +95,7 @@ export class TaskEditor {
   ): Promise<void> {
     const title = titleOf(dto);
     for (const task of tasks) subtasksOf(dto, task);
+    await this.assertSameDependencies(tasks, dto.dependencies);
     await this.store.saveAll(tx, tasks, { ...columnsOf(dto), ...(title !== undefined && { title }) });
     if (dto.retry) {
       for (const task of tasks) await this.store.save(tx, task, { retry: Object.assign({}, task.retry, dto.retry) });
@@ -103,6 +105,18 @@ export class TaskEditor {
     }
     for (const task of tasks) tx.record(new TaskUpdated(task, changesOf(dto)));
     if (agent) await this.setAgent(tx, tasks, agent);
+  }
+
+  /** A client may send back a task as it got it. */
+  private async assertSameDependencies(tasks: readonly Task[], ids: readonly string[] | undefined): Promise<void> {
+    if (!ids) return;
+    const given = new Set(ids);
+    for (const { dependencies } of await this.store.getAll(tasks.map(({ id }) => id))) {
+      if (dependencies.length === given.size && dependencies.every((id) => given.has(id))) continue;
+      throw new InvalidInput([
+        { pointer: '/dependencies', detail: 'are changed by POST and DELETE /tasks/{id}/dependencies, not here' },
+      ]);
+    }
   }
 
   private async setAgent(tx: Transaction, tasks: readonly Task[], agent: ChosenAgent): Promise<void> {

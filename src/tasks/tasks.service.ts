@@ -81,12 +81,12 @@ export class TasksService {
   }
 
   async create(dto: CreateTaskDto): Promise<TaskRow> {
-    const { dependencies = [], ...fields } = dto;
+    const { dependencies = [] } = dto;
     const title = titleOf(dto);
     if (title === undefined) throw new InvalidInput([{ pointer: '/title', detail: 'is required' }]);
     const agent = await this.editor.resolveAgent(dto);
     const task = newTask({
-      ...columnsOf(fields),
+      ...columnsOf(dto),
       title,
       assigned_agent_id: agent?.id ?? null,
       ...subtasksOf(dto),

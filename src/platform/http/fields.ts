@@ -20,6 +20,7 @@ import {
   MaxDate,
   Min,
   MinDate,
+  ValidateBy,
 } from 'class-validator';
 import { readInstant } from './instant.js';
 import { Nullable, Optional } from './optional.decorator.js';
@@ -183,5 +184,12 @@ export const QueryWhole = (options: FieldOptions & { min: number; max: number })
     WholeField({ is: 'optional', ...options }),
     Transform(({ value }) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : (value as unknown))),
   );
+
+/** A field of the resource that another request sets: what would be lost here is refused, with the way to it. */
+export const SetElsewhere = (initial: unknown, message: string): PropertyDecorator =>
+  ValidateBy({
+    name: 'setElsewhere',
+    validator: { validate: (value) => value === undefined || value === initial, defaultMessage: () => message },
+  });
 
 const lowerCase = (value: unknown): unknown => (typeof value === 'string' ? value.toLowerCase() : value);
