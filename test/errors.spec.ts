@@ -2,12 +2,13 @@ import { Controller, Get, Module, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../src/platform/database/database.js';
 import { STATUS_OF } from '../src/platform/errors/describe-error.js';
 import type { DomainErrorKind } from '../src/platform/errors/domain-error.js';
 import { takeDatabaseAway } from './support/away-database.js';
 import { makeAgent, makeProject } from './support/makers.js';
+import { outputOf } from './support/output.js';
 import { type Answer, startTestApp, type TestApp } from './support/test-app.js';
 
 const UNKNOWN = '01890000-0000-7000-8000-000000000000';
@@ -46,22 +47,6 @@ class FailingController {
 
 @Module({ controllers: [FailingController] })
 class FailingModule {}
-
-/** What the server writes while the work runs. */
-async function outputOf(work: () => Promise<unknown>): Promise<string> {
-  let output = '';
-  const write = (chunk: unknown): boolean => {
-    output += String(chunk);
-    return true;
-  };
-  const spies = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, 'write').mockImplementation(write));
-  try {
-    await work();
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-  return output;
-}
 
 /** Sends bytes as they are, and reads until the server closes. */
 async function exchange(url: string, request: string): Promise<string> {
