@@ -171,6 +171,7 @@ describe('agents', () => {
     it.each([
       ['no name', { name: undefined }, '/name'],
       ['an empty name', { name: '' }, '/name'],
+      ['a blank name', { name: '  ' }, '/name'],
       ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
       ['null for a name', { name: null }, '/name'],
       ['no type', { type: undefined }, '/type'],

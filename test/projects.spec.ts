@@ -58,6 +58,7 @@ describe('projects', () => {
   it.each([
     ['no name', {}, '/name'],
     ['an empty name', { name: '' }, '/name'],
+    ['a blank name', { name: ' \t\u00a0' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
     ['a name of another type', { name: 7 }, '/name'],
     ['null for a name', { name: null }, '/name'],

@@ -193,6 +193,7 @@ describe('tasks', () => {
     it.each([
       ['no title', { title: undefined }, '/title'],
       ['an empty title', { title: '' }, '/title'],
+      ['a blank title', { title: '  ' }, '/title'],
       ['a title that is too long', { title: 'x'.repeat(501) }, '/title'],
       ['null for a title', { title: null }, '/title'],
       ['a title of another type', { title: {} }, '/title'],

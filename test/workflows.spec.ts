@@ -99,6 +99,7 @@ describe('workflows', () => {
   it.each([
     ['no name', {}, '/name'],
     ['an empty name', { name: '' }, '/name'],
+    ['a blank name', { name: '  ' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
     ['a name of another type', { name: 7 }, '/name'],
     ['null for a name', { name: null }, '/name'],

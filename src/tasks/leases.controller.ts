@@ -9,6 +9,7 @@ import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
 import { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, LeaseTasksDto, ReleaseTaskDto } from './dto/lease.dto.js';
 import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse } from './dto/task.response.js';
+import { assertMetrics } from './dto/task-metrics.js';
 import { LeaseWaiters } from './lease-waiters.js';
 import { TaskDispatch } from './task-dispatch.js';
 
@@ -58,6 +59,7 @@ export class LeasesController {
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid', 'conflict')
   async complete(@Id() id: string, @Body() dto: CompleteTaskDto): Promise<TaskResponse> {
+    assertMetrics(dto.metrics);
     return TaskResponse.from(await this.dispatch.complete(id, dto));
   }
 

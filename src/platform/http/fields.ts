@@ -36,6 +36,7 @@ interface FieldOptions {
 }
 
 const MAX_LIST = 1000;
+const NOT_BLANK = /\S/;
 
 function field(options: FieldOptions, api: ApiPropertyOptions, ...rules: PropertyDecorator[]): PropertyDecorator {
   const { is = 'required', description, example, default: fallback } = options;
@@ -53,6 +54,16 @@ function field(options: FieldOptions, api: ApiPropertyOptions, ...rules: Propert
 
 export const TextField = ({ min = 0, max = 10_000, ...options }: FieldOptions & { min?: number; max?: number } = {}) =>
   field(options, { type: String, minLength: min, maxLength: max }, IsString(), Length(min, max));
+
+/** A text that people call something by: not of blanks alone. */
+export const NameField = ({ max, ...options }: FieldOptions & { max: number }) =>
+  field(
+    options,
+    { type: String, minLength: 1, maxLength: max, pattern: NOT_BLANK.source },
+    IsString(),
+    Length(1, max),
+    Matches(NOT_BLANK, { message: '$property must not be blank' }),
+  );
 
 export const PatternField = (pattern: RegExp, message: string, options: FieldOptions = {}) =>
   field(options, { type: String, pattern: pattern.source }, IsString(), Matches(pattern, { message }));

@@ -7,6 +7,7 @@ import {
   FlagField,
   IdField,
   IdsField,
+  NameField,
   NumberField,
   ObjectField,
   PatternField,
@@ -36,16 +37,15 @@ export class RetryPolicyDto {
 }
 
 export class CreateTaskDto {
-  @TextField({
+  @NameField({
     is: 'optional',
-    min: 1,
     max: 500,
     description: 'title or name is required',
     example: 'Summarise the notes',
   })
   title?: string;
 
-  @TextField({ is: 'optional', min: 1, max: 500, description: 'The same as title' })
+  @NameField({ is: 'optional', max: 500, description: 'The same as title' })
   name?: string;
 
   @TextField({ is: 'nullable', max: 100_000 })

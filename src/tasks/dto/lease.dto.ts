@@ -44,7 +44,10 @@ export class CompleteTaskDto extends LeaseTokenDto {
   @NumberField({ is: 'nullable', min: 0, max: 100 })
   quality_score?: number | null;
 
-  @ObjectField({ is: 'optional', description: 'tokens_in, tokens_out, cost_usd and whatever else was measured' })
+  @ObjectField({
+    is: 'optional',
+    description: 'tokens_in and tokens_out (whole numbers), cost_usd (a number), and whatever else was measured',
+  })
   metrics?: Record<string, unknown>;
 }
 

@@ -4,6 +4,7 @@ import { IsObject, ValidateNested } from 'class-validator';
 import {
   FlagField,
   IdField,
+  NameField,
   NumberField,
   ObjectField,
   SetElsewhere,
@@ -15,7 +16,7 @@ import { WorkflowStatus } from '../workflow-state.js';
 import { DefinitionDto, type StepDto, StepsField } from './step.dto.js';
 
 export class CreateWorkflowDto {
-  @TextField({ min: 1, max: 255, example: 'Code review' })
+  @NameField({ max: 255, example: 'Code review' })
   name: string;
 
   @TextField({ is: 'nullable', max: 100_000 })
