@@ -6,6 +6,7 @@ import { AppModule, type AppExtras } from './app.module.js';
 import type { Environment } from './platform/config/environment.js';
 import type { DatabasePool } from './platform/database/database-pool.js';
 import { serveDocs } from './platform/docs/docs.js';
+import { answerClientError } from './platform/http/client-errors.js';
 import { DrainingAdapter } from './platform/http/draining-adapter.js';
 import { acceptJson } from './platform/http/json-body.js';
 import { PAGE_HEADERS } from './platform/http/page.interceptor.js';
@@ -36,6 +37,7 @@ export async function createApp(
     // Idle connections must not keep a stopping server alive.
     forceCloseConnections: 'idle' as never,
     return503OnClosing: false,
+    clientErrorHandler: answerClientError,
     // What the router itself refuses, e.g. a malformed URL.
     frameworkErrors: (error: unknown, request: unknown, reply: unknown) =>
       filter.current!.answer(error, request as FastifyRequest, reply as FastifyReply),

@@ -6,7 +6,9 @@ import { Environment } from './platform/config/environment.js';
 import { DatabasePool } from './platform/database/database-pool.js';
 import { migrate } from './platform/database/migrate.js';
 import { StartupError } from './platform/errors/startup-error.js';
+import { assertCanListen, whyNotListening } from './platform/http/listening.js';
 import { Log } from './platform/logging/logger.js';
+import { assertRedisAnswers } from './platform/queues/redis.js';
 
 export interface RunningServer {
   /** Where it listens; null for a worker. */
@@ -22,6 +24,9 @@ export async function startServer(environment: Environment): Promise<RunningServ
       `ROLE=${environment.ROLE} needs DATABASE_URL: the embedded database is for one process, which does everything.`,
     );
   }
+  // What is quickly found out comes first: a new embedded database takes seconds, and would be left behind.
+  if (environment.serves_http) await assertCanListen(environment.host, environment.PORT);
+  if (environment.REDIS_URL !== '') await assertRedisAnswers(environment.REDIS_URL);
   const pool = await DatabasePool.open(environment);
   try {
     await migrate(pool);
@@ -49,13 +54,7 @@ async function startApi(
   const { host, PORT } = environment;
   await app.listen({ port: PORT, host }).catch(async (error: NodeJS.ErrnoException) => {
     await app.close();
-    if (error.code === 'EADDRINUSE') {
-      throw new StartupError(`Port ${PORT} on ${host} is in use by another program. Stop it, or set PORT to another.`);
-    }
-    if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
-      throw new StartupError(`Cannot listen on ${host}:${PORT} (${error.code}). Set HOST and PORT to others.`);
-    }
-    throw error;
+    throw whyNotListening(error, host, PORT);
   });
   const { port } = new URL(await app.getUrl());
   const shown = host === '127.0.0.1' || host === '0.0.0.0' || host === '::' ? 'localhost' : host;

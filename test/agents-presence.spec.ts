@@ -100,6 +100,7 @@ describe('a heartbeat', () => {
     ['null for metrics', { metrics: null }, '/metrics'],
     ['a metric of another type', { metrics: { error_count: 'many' } }, '/metrics/error_count'],
     ['a time that is none', { timestamp: 'yesterday' }, '/timestamp'],
+    ['a number for a time', { timestamp: '1' }, '/timestamp'],
   ])('with %s is refused', async (_what, body, pointer) => {
     const agent = await makeAgent(server);
 

@@ -171,6 +171,7 @@ describe('agents', () => {
     it.each([
       ['no name', { name: undefined }, '/name'],
       ['an empty name', { name: '' }, '/name'],
+      ['a blank name', { name: '  ' }, '/name'],
       ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
       ['null for a name', { name: null }, '/name'],
       ['no type', { type: undefined }, '/type'],
@@ -276,6 +277,16 @@ describe('agents', () => {
         { type: 'agent_updated', data: { changes: { name: 'Renamed', agent_type: 'renamed' } } },
         { type: 'agent_updated', data: { changes: { description: null, key: null, model: null } } },
       ]);
+    });
+
+    it('leave no trace when nothing is given', async () => {
+      const agent = await makeAgent(server);
+
+      const updated = await server.put(`/api/v1/agents/${agent.id}`, {});
+      const measured = await server.patch(`/api/v1/agents/${agent.id}/metrics`, { unknown: 1 });
+
+      expect([updated.body, measured.body]).toEqual([agent, agent]);
+      expect(await server.events({ agent_id: agent.id })).toHaveLength(1);
     });
 
     it('replace the configuration, but merge the fields that stand at the top level', async () => {

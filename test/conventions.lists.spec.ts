@@ -182,11 +182,43 @@ describe('the shape of a list', () => {
     });
   });
 
+  it('does not take a cursor of another list', async () => {
+    const { next_cursor } = (await server.get('/api/projects')).body;
+
+    for (const list of ['agents', 'tasks', 'workflows']) {
+      expect((await server.get(`/api/${list}?cursor=${next_cursor}`)).body).toMatchObject({
+        status: 422,
+        errors: [{ pointer: 'cursor', detail: 'is not a cursor that this list gave' }],
+      });
+    }
+  });
+
+  it.each(['abc', '1.5', '', '0x10', '1e1', '%2010', '10%20', '%2B5', '1_0', '5&limit=6'])(
+    'needs a whole number in plain digits for a limit, not %j',
+    async (limit) => {
+      expect((await server.get(`/api/v1/projects?limit=${limit}`)).body).toMatchObject({
+        status: 422,
+        errors: [{ pointer: 'limit', detail: 'must be a whole number' }],
+      });
+    },
+  );
+
+  it.each([
+    ['limit=0', 'must not be less than 1'],
+    ['limit=1001', 'must not be greater than 1000'],
+    ['skip=-1', 'must not be less than 0'],
+    ['skip=1e1', 'must be a whole number'],
+  ])('says what is wrong with ?%s', async (query, detail) => {
+    expect((await server.get(`/api/v1/projects?${query}`)).body).toMatchObject({ status: 422, errors: [{ detail }] });
+  });
+
   it.each([
     ['text where a time should be', 'yesterday-ish'],
     ['null where none can be', null],
   ])('does not take a forged cursor with %s', async (_what, value) => {
-    const forged = Buffer.from(JSON.stringify(['created_at', 'desc', value, newest.id, 0])).toString('base64url');
+    const forged = Buffer.from(JSON.stringify(['projects', 'created_at', 'desc', value, newest.id, 0])).toString(
+      'base64url',
+    );
 
     expect((await server.get(`/api/projects?cursor=${forged}`)).body).toMatchObject({
       status: 422,

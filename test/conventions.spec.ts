@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeProject } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
@@ -239,6 +240,29 @@ describe('a body', () => {
 
     expect(statusCode).toBe(400);
     expect(JSON.parse(body)).toMatchObject({ detail: 'The body is not valid UTF-8' });
+  });
+
+  it.each([
+    ['gzip', gzipSync('{"name":"x"}')],
+    ['gzip', Buffer.from('{"name":"x"}')],
+    ['br, identity', Buffer.from('{"name":"x"}')],
+  ])('must not be encoded: %s', async (encoding, payload) => {
+    const { statusCode, body } = await server.app.inject({
+      method: 'POST',
+      url: '/api/v1/projects',
+      headers: { ...JSON_TYPE, 'content-encoding': encoding },
+      payload,
+    });
+
+    expect(statusCode).toBe(415);
+    expect(JSON.parse(body)).toMatchObject({
+      code: 'unsupported_content_encoding',
+      detail: expect.stringContaining(`Content-Encoding: ${encoding}`),
+    });
+  });
+
+  it('may say that it is not encoded', async () => {
+    expect((await create('{"name":"x"}', { 'content-encoding': 'identity' })).status).toBe(201);
   });
 
   it('keeps free-form JSON as it came', async () => {

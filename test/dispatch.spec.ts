@@ -340,7 +340,7 @@ describe('dispatch', () => {
       const done = await complete(server, leased, {
         output: { answer: [1, 'ü'] },
         quality_score: 70,
-        metrics: { tokens_in: 5 },
+        metrics: { tokens_in: 5, tokens_out: 0, cost_usd: 0.01, by_model: { m: 'any' } },
       });
       const again = await complete(server, leased, { output: 'another', quality_score: 1 });
 
@@ -362,7 +362,7 @@ describe('dispatch', () => {
           type: 'task_completed',
           source: 'agent',
           actor_id: agent.id,
-          data: { attempt: 1, metrics: { tokens_in: 5 } },
+          data: { attempt: 1, metrics: { tokens_in: 5, tokens_out: 0, cost_usd: 0.01, by_model: { m: 'any' } } },
         },
       ]);
       expect((await agentOf(agent)).performance_metrics).toMatchObject({ tasks_completed: 1, quality_score: 7 });
@@ -373,7 +373,11 @@ describe('dispatch', () => {
       const { agent, task, leased } = await held();
       const dependent = await makeTask(server, { dependencies: [task.id] });
 
-      const done = await complete(server, leased, { output: [0], quality_score: 70, metrics: { tokens_in: 5 } });
+      const done = await complete(server, leased, {
+        output: [0],
+        quality_score: 70,
+        metrics: { tokens_in: 5, tokens_out: 0, cost_usd: 0.01, by_model: { m: 'any' } },
+      });
       const again = await complete(server, leased);
 
       expect(done).toMatchObject({
@@ -387,7 +391,7 @@ describe('dispatch', () => {
           source: 'agent',
           actor_id: agent.id,
           agent_id: agent.id,
-          data: { attempt: 1, metrics: { tokens_in: 5 } },
+          data: { attempt: 1, metrics: { tokens_in: 5, tokens_out: 0, cost_usd: 0.01, by_model: { m: 'any' } } },
         },
       ]);
       expect((await agentOf(agent)).performance_metrics).toMatchObject({ tasks_completed: 1, quality_score: 7 });
@@ -438,6 +442,9 @@ describe('dispatch', () => {
       ['a score above 100', { quality_score: 100.5 }, '/quality_score'],
       ['metrics that are a list', { metrics: [] }, '/metrics'],
       ['null for metrics', { metrics: null }, '/metrics'],
+      ['tokens as text', { metrics: { tokens_in: 'x' } }, '/metrics/tokens_in'],
+      ['half a token', { metrics: { tokens_out: 0.5 } }, '/metrics/tokens_out'],
+      ['a negative cost', { metrics: { cost_usd: -1, of: 'mine' } }, '/metrics/cost_usd'],
     ])('but refuses %s, and the lease stays', async (_what, fields, pointer) => {
       const { leased } = await held();
 

@@ -1,12 +1,14 @@
 import { Controller, Get, Module, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { readdirSync, readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../src/platform/database/database.js';
 import { STATUS_OF } from '../src/platform/errors/describe-error.js';
 import type { DomainErrorKind } from '../src/platform/errors/domain-error.js';
 import { takeDatabaseAway } from './support/away-database.js';
 import { makeAgent, makeProject } from './support/makers.js';
+import { outputOf } from './support/output.js';
 import { type Answer, startTestApp, type TestApp } from './support/test-app.js';
 
 const UNKNOWN = '01890000-0000-7000-8000-000000000000';
@@ -46,20 +48,14 @@ class FailingController {
 @Module({ controllers: [FailingController] })
 class FailingModule {}
 
-/** What the server writes while the work runs. */
-async function outputOf(work: () => Promise<unknown>): Promise<string> {
-  let output = '';
-  const write = (chunk: unknown): boolean => {
-    output += String(chunk);
-    return true;
-  };
-  const spies = [process.stdout, process.stderr].map((stream) => vi.spyOn(stream, 'write').mockImplementation(write));
-  try {
-    await work();
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-  return output;
+/** Sends bytes as they are, and reads until the server closes. */
+async function exchange(url: string, request: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(request, 'latin1');
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
 }
 
 describe('a failed request', () => {
@@ -69,6 +65,9 @@ describe('a failed request', () => {
     server = await startTestApp({ environment: { LOG_FORMAT: 'json' }, extra: [FailingModule] });
   });
   afterAll(() => server.close());
+
+  let url: Promise<string> | undefined;
+  const listening = (): Promise<string> => (url ??= server.listen());
 
   const cases: [string, number, string, () => Promise<Answer<Problem>>][] = [
     ['broken JSON', 400, 'malformed_request', () => server.post('/api/v1/projects', '{')],
@@ -122,6 +121,32 @@ describe('a failed request', () => {
       instance: expect.stringMatching(/^\/api\/[^?]+$/),
       request_id: headers['x-request-id'],
     });
+  });
+
+  it.each([
+    ['an unknown method', 400, 'malformed_request', 'BREW /api/v1/projects HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ['garbage', 400, 'malformed_request', '\u0016\u0003\u0001\r\n\r\n'],
+    [
+      'a broken length',
+      400,
+      'malformed_request',
+      'POST /api/v1/projects HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+    ],
+    ['a long URL', 431, 'headers_too_large', `GET /api/v1/tasks/${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`],
+    ['a long header', 431, 'headers_too_large', `GET / HTTP/1.1\r\nHost: x\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`],
+  ])('is answered with a problem document before it is routed: %s', async (_what, status, code, request) => {
+    const answer = await exchange(await listening(), request);
+
+    const [head, text] = answer.split('\r\n\r\n') as [string, string];
+    const headers = head.toLowerCase();
+    const body = JSON.parse(text) as Problem;
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} [A-Z]`));
+    expect(headers).toContain('content-type: application/problem+json\r\n');
+    expect(headers).toContain(`content-length: ${Buffer.byteLength(text)}\r\n`);
+    expect(headers).toContain('connection: close');
+    expect(headers).toContain(`x-request-id: ${String(body.request_id)}\r\n`);
+    expect(Object.keys(body)).toEqual(expect.arrayContaining(MEMBERS));
+    expect(body).toMatchObject({ status, code, instance: '', error: body.detail });
   });
 
   it('has the status of its document', async () => {

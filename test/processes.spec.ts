@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -197,7 +198,8 @@ describe('a server that cannot start', () => {
     const output = await fails();
     other.close();
 
-    expect(output).toContain(`Port ${server.port}`);
+    expect(output).toMatch(new RegExp(`^Flightdeck cannot start: Port ${server.port} [^\n]+\n$`));
+    expect(existsSync(join(server.folder, 'data'))).toBe(false);
   });
 
   it('says that a worker or an api alone needs a database for several', async () => {
@@ -210,6 +212,28 @@ describe('a server that cannot start', () => {
     server = await ServerProcess.prepare({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' });
 
     expect(await fails()).toContain('cannot be reached');
+  });
+
+  it('says that Redis cannot be reached, and keeps its password', async () => {
+    server = await ServerProcess.prepare({ REDIS_URL: 'redis://:hunter2@127.0.0.1:1/3' });
+
+    const output = await fails();
+
+    expect(output).toMatch(/^Flightdeck cannot start: The Redis at REDIS_URL cannot be reached: [^\n]+\n$/);
+    expect(output).not.toContain('hunter2');
+    expect(existsSync(join(server.folder, 'data'))).toBe(false);
+  });
+
+  it('says that Redis does not answer', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as { port: number };
+    server = await ServerProcess.prepare({ REDIS_URL: `redis://127.0.0.1:${port}` });
+
+    const output = await fails();
+    silent.close();
+
+    expect(output).toMatch(/^Flightdeck cannot start: [^\n]+ cannot be reached: no answer within 5 s\.\n$/);
   });
 
   it.skipIf(inject('template'))('says that its data directory is in use, or is none', async () => {

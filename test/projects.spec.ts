@@ -46,9 +46,19 @@ describe('projects', () => {
     ]);
   });
 
+  it('leave no trace when nothing is given', async () => {
+    const project = await makeProject(server);
+
+    const { status, body } = await server.put(`/api/v1/projects/${project.id}`, { unknown: 1 });
+
+    expect([status, body]).toEqual([200, project]);
+    expect(await server.events({ project_id: project.id })).toHaveLength(1);
+  });
+
   it.each([
     ['no name', {}, '/name'],
     ['an empty name', { name: '' }, '/name'],
+    ['a blank name', { name: ' \t\u00a0' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
     ['a name of another type', { name: 7 }, '/name'],
     ['null for a name', { name: null }, '/name'],

@@ -6,7 +6,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vi
 import { currentContext, type RequestContext } from '../src/platform/context/request-context.js';
 import { QueueName } from '../src/platform/queues/queue-name.js';
 import { Recurring } from '../src/platform/queues/recurring.decorator.js';
+import { takeDatabaseAway } from './support/away-database.js';
 import { eventually, sleep } from './support/eventually.js';
+import { Gate } from './support/gate.js';
+import { outputOf } from './support/output.js';
 import { Nodes } from './support/nodes.js';
 import type { TestApp } from './support/test-app.js';
 
@@ -190,6 +193,31 @@ describe.each(BACKENDS)('recurring jobs in $where', ({ redis }) => {
     await node.post('/api/v1/projects', { name: 'sure' });
 
     await eventually(() => expect(runs.ids.length).toBeGreaterThan(1));
+  });
+
+  it('go on after an outage of the queue, of which the log tells once in ten seconds', async () => {
+    const runs = new Runs();
+    const gate = redis ? await Gate.to(redis) : null;
+    const settings = { LOG_LEVEL: 'warning', LOG_FORMAT: 'json', REDIS_URL: gate?.url ?? '' };
+    // Of its own: the queues of servers that have stopped still hear of their pool.
+    const alone = await Nodes.prepare();
+    const node = await alone.start([recurringModule('patient', runs)], settings);
+    await eventually(() => expect(runs.contexts.length).toBeGreaterThan(0));
+
+    let bringBack: () => unknown = () => gate!.open();
+    const log = await outputOf(async () => {
+      if (gate) gate.close();
+      else bringBack = takeDatabaseAway(node);
+      await sleep(3_000);
+    });
+    await bringBack();
+    const before = runs.contexts.length;
+
+    await eventually(() => expect(runs.contexts.length).toBeGreaterThan(before));
+    expect(log.match(/The job queue cannot be reached/g)).toHaveLength(1);
+    expect(log).not.toContain('[ioredis]');
+    await alone.close();
+    gate?.close();
   });
 
   it('do not start when two share a name', async () => {

@@ -191,14 +191,30 @@ describe('a socket that comes back', () => {
     );
   });
 
-  it('with a position that is yet to come gets what happens from now on', async () => {
+  it('is refused with a position that the log has not reached: what it missed since cannot be told', async () => {
     const client = await connect();
-    const { txid } = await server.app.get(EventLog).end();
+    const { txid } = await server.app.get(EventLog).frontier();
 
-    await client.join(`task:${task_id}`, encodePosition({ txid: String(BigInt(txid) + 1_000_000n), seq: '1' }));
+    const answer = await client.join(
+      `task:${task_id}`,
+      encodePosition({ txid: String(BigInt(txid) + 1_000_000n), seq: '1' }),
+    );
+
+    expect(answer).toMatchObject({
+      status: 422,
+      code: 'invalid_input',
+      errors: [{ pointer: '/since', detail: 'is not a position that this server gave' }],
+    });
+  });
+
+  it('may begin where any event is that it has seen, also one that the tail has not told yet', async () => {
+    const client = await connect();
     await write(25);
+    const [newest] = (await server.events({ task_id })).slice(-1);
 
-    await eventually(() => expect(positionsOf(client)).toHaveLength(25));
+    expect(await client.join(`task:${task_id}`, encodePosition(newest!))).toMatchObject({
+      position: expect.any(String),
+    });
   });
 
   describe('to another server on the same database', () => {

@@ -4,6 +4,7 @@ import { UnitOfWork } from '../src/platform/database/unit-of-work.js';
 import { EventTail } from '../src/platform/events/event-tail.js';
 import { decodePosition } from '../src/platform/events/position.js';
 import { eventually } from './support/eventually.js';
+import { makeAgent } from './support/makers.js';
 import { SocketClient } from './support/socket-client.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -133,9 +134,30 @@ describe('a socket', () => {
       expect(client.received).toEqual([]);
     });
 
+    it('may call an agent by its key, and an id in capitals', async () => {
+      const agent = await makeAgent(server, { key: 'Ada:1.x' });
+      const room = `agent:${agent.id}`;
+
+      const byKey = await client.join('agent:Ada:1.x');
+      const byId = await client.join(room.toUpperCase().replace('AGENT', 'agent'));
+      const ofTask = await client.join(`task:${SUBJECTS.task_id.toUpperCase()}`);
+      await record('agent_noted', { ...SUBJECTS, agent_id: agent.id });
+
+      expect([byKey.room, byId.room]).toEqual([room, room]);
+      expect(ofTask.room).toBe(`task:${SUBJECTS.task_id}`);
+      await eventually(() => expect(client.payloads('agent_noted')).toHaveLength(1));
+      await client.leave(`task:${SUBJECTS.task_id}`);
+      expect(await client.leave('agent:Ada:1.x')).toMatchObject({ room, members: 0 });
+    });
+
+    it('is told that nobody has the key', async () => {
+      expect(await client.join('agent:nobody')).toMatchObject({ status: 404, code: 'agent_not_found' });
+    });
+
     it.each([
       ['an unknown room', { room: 'kitchen' }, '/room'],
       ['a room with a malformed id', { room: 'task:7' }, '/room'],
+      ["an agent's key that is none", { room: 'agent:a b' }, '/room'],
       ['a room of an unknown kind', { room: `user:${newId()}` }, '/room'],
       ['a room that is no text', { room: 7 }, '/room'],
       ['no room', {}, '/room'],
@@ -181,7 +203,20 @@ describe('a socket', () => {
 
     await client.settle();
     expect(client.disconnected).toBeNull();
+    expect(client.received).toEqual([]);
   });
+
+  it.each([[undefined], [{ a: 1 }]])(
+    'is told that nobody knows a message when it asks for an answer',
+    async (payload) => {
+      expect(await client.send('unheard_of', payload)).toMatchObject({
+        status: 404,
+        code: 'unknown_message',
+        detail: 'There is no message unheard_of',
+        instance: 'unheard_of',
+      });
+    },
+  );
 
   describe('from a web page', () => {
     it('of a foreign origin is refused, on either transport', async () => {

@@ -240,6 +240,7 @@ describe('a run', () => {
     ['input of another type', { input: [] }, '/input'],
     ['null for input', { input: null }, '/input'],
     ['a time that is none', { scheduled_at: 'tomorrow' }, '/scheduled_at'],
+    ['a day that does not exist', { scheduled_at: '2026-02-30T00:00:00Z' }, '/scheduled_at'],
     ['agents that are no list', { assigned_agents: 'all' }, '/assigned_agents'],
   ])('is refused with %s', async (_what, body, pointer) => {
     const { id } = await makeWorkflow(server, { steps: [] });

@@ -105,6 +105,7 @@ describe('tasks', () => {
         retry: { backoff_seconds: 0.5, factor: 3, max_seconds: 10, jitter: false },
         timeout_seconds: 86_400,
         scheduled_at: '2999-01-01T00:00:00.000Z',
+        subtasks_completed: 1,
         subtasks_total: 4,
         complexity_score: 10,
         effort_points: 0.5,
@@ -170,6 +171,7 @@ describe('tasks', () => {
     it.each([
       ['agent', { assigned_agent_id: UNKNOWN }, '/assigned_agent_id'],
       ['agent by key', { assigned_agent_id: 'nobody' }, '/assigned_agent_id'],
+      ['agent under its other name', { agent_id: 'nobody' }, '/agent_id'],
       ['project', { project_id: UNKNOWN }, '/project_id'],
       ['workflow', { workflow_id: UNKNOWN }, '/workflow_id'],
       ['dependency', { dependencies: [UNKNOWN] }, '/dependencies/0'],
@@ -191,6 +193,7 @@ describe('tasks', () => {
     it.each([
       ['no title', { title: undefined }, '/title'],
       ['an empty title', { title: '' }, '/title'],
+      ['a blank title', { title: '  ' }, '/title'],
       ['a title that is too long', { title: 'x'.repeat(501) }, '/title'],
       ['null for a title', { title: null }, '/title'],
       ['a title of another type', { title: {} }, '/title'],
@@ -208,9 +211,14 @@ describe('tasks', () => {
       ['null for a retry policy', { retry: null }, '/retry'],
       ['a complexity of 0', { complexity_score: 0 }, '/complexity_score'],
       ['a complexity of 11', { complexity_score: 11 }, '/complexity_score'],
+      ['more subtasks done than there are', { subtasks_completed: 3, subtasks_total: 2 }, '/subtasks_completed'],
+      ['subtasks done where there are none', { subtasks_completed: 1 }, '/subtasks_completed'],
       ['no effort', { effort_points: 0 }, '/effort_points'],
       ['a quality of 101', { quality_score: 101 }, '/quality_score'],
       ['a date that is none', { due_date: 'soon' }, '/due_date'],
+      ['words that JavaScript takes for a date', { due_date: 'hello 7' }, '/due_date'],
+      ['a time without an offset', { scheduled_at: '2030-01-01T00:00:00' }, '/scheduled_at'],
+      ['a day that does not exist', { scheduled_at: '2026-02-30T00:00:00Z' }, '/scheduled_at'],
       ['a year that the database does not know', { due_date: '+275760-01-01T00:00:00Z' }, '/due_date'],
       ['a year before Christ', { scheduled_at: '-000044-03-15T00:00:00Z' }, '/scheduled_at'],
       ['a time as number', { scheduled_at: 5 }, '/scheduled_at'],
@@ -227,6 +235,18 @@ describe('tasks', () => {
 
       expect(answer.status).toBe(422);
       expect(answer.body).toMatchObject({ code: 'invalid_input', errors: [{ pointer }] });
+    });
+
+    it('say what effort is too small', async () => {
+      const { body } = await server.post('/api/v1/tasks', { title: 'Refused', effort_points: 0 });
+
+      expect(body.errors).toEqual([{ pointer: '/effort_points', detail: 'must be greater than 0' }]);
+    });
+
+    it('take times with any offset', async () => {
+      const { due_date } = await makeTask(server, { due_date: '2026-02-28T23:30:00.5-01:00' });
+
+      expect(due_date).toBe('2026-03-01T00:30:00.500Z');
     });
 
     it('drop fields that nobody knows, and those that are not the client’s to write', async () => {
@@ -350,6 +370,43 @@ describe('tasks', () => {
       expect(await typesOf(task)).toEqual(['task_created', 'task_updated', 'task_assigned']);
     });
 
+    it('may be sent back as they came', async () => {
+      const [first, second] = [await makeTask(server), await makeTask(server)];
+      const task = await makeTask(server, { dependencies: [first.id, second.id] });
+
+      const same = await server.put(`/api/v1/tasks/${task.id}`, {
+        ...task,
+        dependencies: [second.id, first.id],
+        description: 'New',
+      });
+      const fewer = await server.put(`/api/v1/tasks/${task.id}`, { dependencies: [first.id] });
+
+      expect(same).toMatchObject({ status: 200, body: { description: 'New', dependencies: task.dependencies } });
+      expect(fewer.body).toMatchObject({
+        status: 422,
+        errors: [{ pointer: '/dependencies', detail: expect.stringContaining('/tasks/{id}/dependencies') }],
+      });
+    });
+
+    it('leave no trace when nothing is given', async () => {
+      const task = await makeTask(server);
+
+      const { status, body } = await server.put(`/api/v1/tasks/${task.id}`, { unknown: 1 });
+
+      expect([status, body]).toEqual([200, task]);
+      expect(await typesOf(task)).toEqual(['task_created']);
+    });
+
+    it('say how many of their subtasks are done', async () => {
+      const task = await makeTask(server, { subtasks_completed: 1, subtasks_total: 3 });
+
+      const changed = await server.put(`/api/v1/tasks/${task.id}`, { subtasks_completed: 3 });
+      const more = await server.put(`/api/v1/tasks/${task.id}`, { subtasks_completed: 4, subtasks_total: 5 });
+
+      expect(changed.body).toMatchObject({ subtasks_completed: 3, subtasks_total: 3 });
+      expect(more.body).toMatchObject({ subtasks_completed: 4, subtasks_total: 5 });
+    });
+
     it('are ready at another time when they are scheduled anew', async () => {
       const task = await makeTask(server, { scheduled_at: '2999-01-01T00:00:00Z' });
 
@@ -362,10 +419,12 @@ describe('tasks', () => {
 
     it.each([
       ['null for a title', { title: null }, '/title'],
-      ['an unknown agent', { agent_id: UNKNOWN }, '/assigned_agent_id'],
+      ['an unknown agent', { agent_id: UNKNOWN }, '/agent_id'],
       ['an unknown project', { project_id: UNKNOWN }, '/project_id'],
-      ['fewer subtasks than are done', { subtasks_total: 1 }, '/subtasks_completed'],
+      ['fewer subtasks than are done', { subtasks_total: 1 }, '/subtasks_total'],
+      ['more subtasks done than there are', { subtasks_completed: 4 }, '/subtasks_completed'],
       ['two titles', { title: 'a', name: 'b' }, '/name'],
+      ['other dependencies', { dependencies: [UNKNOWN] }, '/dependencies'],
     ])('refuse %s', async (_what, body, pointer) => {
       const task = await makeTask(server, { subtasks_total: 3 });
       await server.patch(`/api/v1/tasks/${task.id}/progress`, { progress_percentage: 10, subtasks_completed: 2 });
@@ -453,6 +512,31 @@ describe('tasks', () => {
     });
 
     it.each([
+      ['an unknown agent', { assigned_agent_id: UNKNOWN }, '/updates/assigned_agent_id'],
+      ['an unknown agent under its other name', { agent_id: UNKNOWN }, '/updates/agent_id'],
+      ['an unknown project', { project_id: UNKNOWN }, '/updates/project_id'],
+      ['two titles', { title: 'a', name: 'b' }, '/updates/name'],
+      ['other dependencies', { dependencies: [UNKNOWN] }, '/updates/dependencies'],
+      ['more subtasks done than there are', { subtasks_completed: 4 }, '/updates/subtasks_completed'],
+      ['fewer subtasks than are done', { subtasks_total: 1 }, '/updates/subtasks_total'],
+    ])('refuse %s for all, and name its place in the body', async (_what, updates, pointer) => {
+      const task = await makeTask(server, { subtasks_completed: 2, subtasks_total: 3 });
+
+      const answer = await bulk({ task_ids: [task.id], updates });
+
+      expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
+      expect(await read(task)).toEqual(task);
+    });
+
+    it('say how many of their subtasks are done', async () => {
+      const task = await makeTask(server, { subtasks_total: 3 });
+
+      const { body } = await bulk({ task_ids: [task.id], updates: { subtasks_completed: 3 } });
+
+      expect(body.tasks).toMatchObject([{ subtasks_completed: 3, subtasks_total: 3 }]);
+    });
+
+    it.each([
       ['no task', { task_ids: [], updates: {} }, '/task_ids'],
       ['more than a thousand', { task_ids: Array.from({ length: 1001 }, () => UNKNOWN), updates: {} }, '/task_ids'],
       ['an id that is none', { task_ids: ['x'], updates: {} }, '/task_ids'],
@@ -462,6 +546,7 @@ describe('tasks', () => {
       ['a list of updates', { task_ids: [UNKNOWN], updates: [] }, '/updates'],
       ['an update that is wrong', { task_ids: [UNKNOWN], updates: { max_attempts: 0 } }, '/updates/max_attempts'],
       ['an unknown status', { task_ids: [UNKNOWN], updates: { status: 'gone' } }, '/updates/status'],
+      ['a date that is none', { task_ids: [UNKNOWN], updates: { due_date: '01/02/2026' } }, '/updates/due_date'],
     ])('refuse %s', async (_what, body, pointer) => {
       expect(await bulk(body)).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
     });

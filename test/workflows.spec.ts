@@ -88,9 +88,18 @@ describe('workflows', () => {
     expect(await typesOf(id)).toEqual(['workflow_created', 'workflow_updated', 'workflow_updated']);
   });
 
+  it('may be created from what another one begins with', async () => {
+    const { name, ...rest } = await makeWorkflow(server, { tags: ['copied'] });
+
+    const copy = await makeWorkflow(server, { ...rest, name: `Copy of ${name}` });
+
+    expect(copy).toMatchObject({ status: 'pending', scheduled_at: null, tags: ['copied'] });
+  });
+
   it.each([
     ['no name', {}, '/name'],
     ['an empty name', { name: '' }, '/name'],
+    ['a blank name', { name: '  ' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(256) }, '/name'],
     ['a name of another type', { name: 7 }, '/name'],
     ['null for a name', { name: null }, '/name'],
@@ -100,14 +109,16 @@ describe('workflows', () => {
     ['null for parameters', { name: 'x', parameters: null }, '/parameters'],
     ['a flag of another type', { name: 'x', is_template: 'yes' }, '/is_template'],
     ['a negative estimate', { name: 'x', estimated_duration_hours: -1 }, '/estimated_duration_hours'],
+    ['a status', { name: 'x', status: 'active' }, '/status'],
+    ['a time of execution', { name: 'x', scheduled_at: '2030-01-01T00:00:00Z' }, '/scheduled_at'],
     ['a definition of another type', { name: 'x', definition: 'steps' }, '/definition'],
     ['a definition without steps', { name: 'x', definition: {} }, '/definition/steps'],
     ['steps that are no list', { name: 'x', steps: { key: 'a' } }, '/steps'],
     ['null for steps', { name: 'x', steps: null }, '/steps'],
-    ['a step of another type', { name: 'x', steps: ['a'] }, '/steps'],
-    ['a step that is null', { name: 'x', steps: [null] }, '/steps'],
-    ['a step that is a list', { name: 'x', steps: [[{ key: 'a' }]] }, '/steps'],
-    ['a step that is an empty list', { name: 'x', steps: [[]] }, '/steps'],
+    ['a step of another type', { name: 'x', steps: ['a'] }, '/steps/0'],
+    ['a step that is null', { name: 'x', steps: [null] }, '/steps/0'],
+    ['a step that is a list', { name: 'x', steps: [{ key: 'a' }, [{ key: 'b' }]] }, '/steps/1'],
+    ['a step that is an empty list', { name: 'x', steps: [[]] }, '/steps/0'],
     ['too many steps', { name: 'x', steps: Array.from({ length: 501 }, (_, n) => ({ key: `s${n}` })) }, '/steps'],
   ])('refuse %s', async (_what, body, pointer) => {
     const answer = await server.post(WORKFLOWS, body);

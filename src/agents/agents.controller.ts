@@ -47,7 +47,7 @@ export class AgentsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_agent', summary: 'Register an agent' })
   @ApiCreatedResponse({ type: AgentResponse })
-  @ApiErrors('malformed', 'invalid', 'conflict')
+  @ApiErrors('invalid', 'conflict')
   async create(@Body() dto: CreateAgentDto): Promise<AgentResponse> {
     return AgentResponse.from(await this.agents.create(dto));
   }
@@ -73,7 +73,7 @@ export class AgentsController {
   @ApiAgentRef()
   @ApiOperation({ operationId: 'update_agent', summary: 'Change the given fields of an agent' })
   @ApiOkResponse({ type: AgentResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async update(@AgentRef() ref: string, @Body() dto: UpdateAgentDto): Promise<AgentResponse> {
     return AgentResponse.from(await this.agents.update(ref, dto));
   }
@@ -96,7 +96,7 @@ export class AgentsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_agent_status', summary: "Set an agent's status and current task" })
   @ApiOkResponse({ type: AgentResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async setStatus(@AgentRef() ref: string, @Body() dto: UpdateAgentStatusDto): Promise<AgentResponse> {
     return AgentResponse.from(await this.agents.setStatus(ref, dto));
   }
@@ -106,7 +106,7 @@ export class AgentsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_agent_metrics', summary: "Set an agent's metrics from outside" })
   @ApiOkResponse({ type: AgentResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async setMetrics(@AgentRef() ref: string, @Body() dto: AgentMetricsDto): Promise<AgentResponse> {
     return AgentResponse.from(await this.agents.setMetrics(ref, dto));
   }
@@ -119,7 +119,7 @@ export class AgentsController {
     summary: 'Say that an agent is alive; hear what it should stop',
   })
   @ApiOkResponse({ type: HeartbeatResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async heartbeat(@AgentRef() ref: string, @Body() dto: HeartbeatDto): Promise<HeartbeatResponse> {
     const cancel_requested = await this.presence.heartbeat(ref, dto);
     return {

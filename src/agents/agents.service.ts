@@ -86,6 +86,7 @@ export class AgentsService {
   }
 
   async update(ref: string, dto: UpdateAgentDto): Promise<Agent> {
+    if (Object.keys(dto).length === 0) return this.get(ref);
     const type = agentType(dto);
     await this.projects.assertExists(dto.project_id);
     return this.unlessTaken(dto, () =>
@@ -115,6 +116,7 @@ export class AgentsService {
   }
 
   setMetrics(ref: string, dto: AgentMetricsDto): Promise<Agent> {
+    if (Object.keys(dto).length === 0) return this.get(ref);
     return this.change(ref, (agent, tx) => {
       const { uptime_percentage, ...metrics } = dto;
       Object.assign(agent, metrics, uptime_percentage !== undefined && { uptime_override: uptime_percentage });

@@ -27,7 +27,7 @@ export class ProjectsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_project', summary: 'Create a project' })
   @ApiCreatedResponse({ type: ProjectResponse })
-  @ApiErrors('malformed', 'invalid', 'conflict')
+  @ApiErrors('invalid', 'conflict')
   async create(@Body() dto: CreateProjectDto): Promise<ProjectResponse> {
     return ProjectResponse.from(await this.projects.create(dto));
   }
@@ -43,7 +43,7 @@ export class ProjectsController {
   @Put(':id')
   @ApiOperation({ operationId: 'update_project', summary: 'Change the given fields of a project' })
   @ApiOkResponse({ type: ProjectResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async update(@Id() id: string, @Body() dto: UpdateProjectDto): Promise<ProjectResponse> {
     return ProjectResponse.from(await this.projects.update(id, dto));
   }

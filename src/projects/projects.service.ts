@@ -61,6 +61,7 @@ export class ProjectsService {
   }
 
   update(id: string, dto: UpdateProjectDto): Promise<Project> {
+    if (Object.keys(dto).length === 0) return this.get(id);
     return this.unitOfWork.run(async (tx) => {
       const project = await tx.manager.findOne(Project, { where: { id }, lock: { mode: 'pessimistic_write' } });
       if (!project) throw new ProjectNotFound(id);

@@ -9,6 +9,7 @@ import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
 import { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, LeaseTasksDto, ReleaseTaskDto } from './dto/lease.dto.js';
 import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse } from './dto/task.response.js';
+import { assertMetrics } from './dto/task-metrics.js';
 import { LeaseWaiters } from './lease-waiters.js';
 import { TaskDispatch } from './task-dispatch.js';
 
@@ -26,7 +27,7 @@ export class LeasesController {
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
   @ApiOkResponse({ type: [LeasedTaskResponse] })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async lease(
     @Body() dto: LeaseTasksDto,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -45,7 +46,7 @@ export class LeasesController {
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'renew_lease', summary: 'Keep the lease; hear whether to stop' })
   @ApiOkResponse({ type: LeaseRenewedResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async heartbeat(@Id() id: string, @Body() dto: LeaseHeartbeatDto): Promise<LeaseRenewedResponse> {
     const { lease_expires_at, cancel_requested } = await this.dispatch.heartbeat(id, dto);
     return { expires_at: lease_expires_at!, cancel_requested };
@@ -56,8 +57,9 @@ export class LeasesController {
   @RouteConfig({ takes_large_output: true })
   @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async complete(@Id() id: string, @Body() dto: CompleteTaskDto): Promise<TaskResponse> {
+    assertMetrics(dto.metrics);
     return TaskResponse.from(await this.dispatch.complete(id, dto));
   }
 
@@ -65,7 +67,7 @@ export class LeasesController {
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'fail_task', summary: 'Say that the attempt failed: it is tried again, or has failed' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async fail(@Id() id: string, @Body() dto: FailTaskDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.dispatch.fail(id, dto));
   }
@@ -74,7 +76,7 @@ export class LeasesController {
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'release_task', summary: 'Give the task back undone; not counted as an attempt' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async release(@Id() id: string, @Body() { lease_token }: ReleaseTaskDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.dispatch.release(id, lease_token));
   }

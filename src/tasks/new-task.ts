@@ -1,5 +1,6 @@
 import { newId } from '../platform/database/new-id.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
+import type { AssignTaskDto } from './dto/change-task.dto.js';
 import type { UpdateTaskDto } from './dto/update-task.dto.js';
 import { DEFAULT_RETRY } from './retry-policy.js';
 import { Task } from './task.entity.js';
@@ -70,37 +71,48 @@ export function titleOf({ title, name }: { title?: string; name?: string }): str
   return title ?? name;
 }
 
-/** The agent, under either of its names; null clears it. */
-export function agentOf(dto: {
-  assigned_agent_id?: string | null;
-  agent_id?: string | null;
-}): string | null | undefined {
-  const { assigned_agent_id, agent_id } = dto;
+/** The agent, under either of its names, and the name that was used; null clears it. */
+export function agentIn({ assigned_agent_id, agent_id }: AssignTaskDto) {
   if (assigned_agent_id !== undefined && agent_id !== undefined && assigned_agent_id !== agent_id) {
     throw new InvalidInput([
       { pointer: '/agent_id', detail: 'differs from assigned_agent_id, but both name the same field' },
     ]);
   }
-  return assigned_agent_id === undefined ? agent_id : assigned_agent_id;
+  return assigned_agent_id === undefined
+    ? { field: 'agent_id', ref: agent_id }
+    : { field: 'assigned_agent_id', ref: assigned_agent_id };
 }
 
 /** The fields of the body that are columns of the same name. */
 export function columnsOf(dto: UpdateTaskDto): Partial<Task> {
-  const { title: _title, name: _name, assigned_agent_id: _assigned, agent_id: _agent, retry: _retry, ...columns } = dto;
+  const { title: _title, name: _name, assigned_agent_id: _assigned, agent_id: _agent, retry: _retry, ...rest } = dto;
+  const { dependencies: _dependencies, ...columns } = rest;
   return columns;
 }
 
 /** What an event tells of a change: what may be large by name only. */
-export function changesOf(dto: UpdateTaskDto): Record<string, unknown> {
+export function changesOf({ dependencies: _same, ...dto }: UpdateTaskDto): Record<string, unknown> {
   const large = ['description', 'instructions', 'input', 'metadata'];
   const told = (name: string, value: unknown) => (value !== null && large.includes(name) ? true : value);
   return Object.fromEntries(Object.entries(dto).map(([name, value]) => [name, told(name, value)]));
 }
 
-/** completed <= total, once both are known. */
-export function assertSubtasks(completed: number, total: number): void {
-  if (completed <= total) return;
+/** How many subtasks there are, and are done, after the body: completed <= total. */
+export function subtasksOf(
+  dto: Pick<UpdateTaskDto, 'subtasks_completed' | 'subtasks_total'>,
+  current: Pick<Task, 'subtasks_completed' | 'subtasks_total'> = { subtasks_completed: 0, subtasks_total: 0 },
+): Pick<Task, 'subtasks_completed' | 'subtasks_total'> {
+  const { subtasks_completed = current.subtasks_completed, subtasks_total = current.subtasks_total } = dto;
+  if (subtasks_completed <= subtasks_total) return { subtasks_completed, subtasks_total };
   throw new InvalidInput([
-    { pointer: '/subtasks_completed', detail: `must not be more than subtasks_total (${completed} > ${total})` },
+    dto.subtasks_completed === undefined
+      ? {
+          pointer: '/subtasks_total',
+          detail: `must not be less than subtasks_completed (${subtasks_total} < ${subtasks_completed})`,
+        }
+      : {
+          pointer: '/subtasks_completed',
+          detail: `must not be more than subtasks_total (${subtasks_completed} > ${subtasks_total})`,
+        },
   ]);
 }

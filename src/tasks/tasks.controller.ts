@@ -51,7 +51,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_task', summary: 'Create a task' })
   @ApiCreatedResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'invalid', 'conflict')
+  @ApiErrors('invalid', 'conflict')
   async create(@Body() dto: CreateTaskDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.tasks.create(dto));
   }
@@ -68,7 +68,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_tasks', summary: 'Change up to 1000 tasks, all or none' })
   @ApiOkResponse({ type: BulkUpdatedResponse })
-  @ApiErrors('malformed', 'invalid', 'conflict')
+  @ApiErrors('invalid', 'conflict')
   async updateMany(@Body() { task_ids, updates }: BulkUpdateTasksDto): Promise<BulkUpdatedResponse> {
     const rows = await this.editor.updateMany(task_ids, updates, (tx, task, to) => this.tasks.moveByHand(tx, task, to));
     return { updated: rows.length, tasks: rows.map((row) => TaskResponse.from(row)) };
@@ -85,7 +85,7 @@ export class TasksController {
   @Put(':id')
   @ApiOperation({ operationId: 'update_task', summary: 'Change the given fields of a task' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async update(@Id() id: string, @Body() dto: UpdateTaskDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.editor.update(id, dto));
   }
@@ -103,7 +103,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_task_status', summary: 'Move a task by hand' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async setStatus(@Id() id: string, @Body() dto: UpdateTaskStatusDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.tasks.setStatus(id, dto));
   }
@@ -112,7 +112,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_task_progress', summary: 'Say how far a task is' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async setProgress(@Id() id: string, @Body() dto: UpdateTaskProgressDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.tasks.setProgress(id, dto));
   }
@@ -121,7 +121,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'assign_task', summary: 'Give a task to one agent, or to anyone' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async assign(@Id() id: string, @Body() dto: AssignTaskDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.editor.assign(id, dto));
   }
@@ -131,7 +131,7 @@ export class TasksController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'add_task_dependency', summary: 'Let a task wait for another' })
   @ApiOkResponse({ type: TaskResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async addDependency(@Id() id: string, @Body() { dependency_id }: AddDependencyDto): Promise<TaskResponse> {
     return TaskResponse.from(await this.tasks.addDependency(id, dependency_id));
   }

@@ -13,7 +13,7 @@ import type { UpdateTaskProgressDto, UpdateTaskStatusDto } from './dto/change-ta
 import type { CreateTaskDto } from './dto/create-task.dto.js';
 import { type ListTasksQuery, TaskSort } from './dto/list-tasks.query.js';
 import type { TaskSummaryResponse } from './dto/task.response.js';
-import { agentOf, assertSubtasks, columnsOf, newTask, titleOf } from './new-task.js';
+import { columnsOf, newTask, subtasksOf, titleOf } from './new-task.js';
 import { Task } from './task.entity.js';
 import { TASK_COLUMNS, type TaskRow } from './task.sql.js';
 import { TaskDependencies } from './task-dependencies.js';
@@ -81,14 +81,15 @@ export class TasksService {
   }
 
   async create(dto: CreateTaskDto): Promise<TaskRow> {
-    const { dependencies = [], ...fields } = dto;
+    const { dependencies = [] } = dto;
     const title = titleOf(dto);
     if (title === undefined) throw new InvalidInput([{ pointer: '/title', detail: 'is required' }]);
-    const agent = await this.editor.resolveAgent(agentOf(dto));
+    const agent = await this.editor.resolveAgent(dto);
     const task = newTask({
-      ...columnsOf(fields),
+      ...columnsOf(dto),
       title,
-      assigned_agent_id: agent ?? null,
+      assigned_agent_id: agent?.id ?? null,
+      ...subtasksOf(dto),
       ...(dto.retry && { retry: dto.retry as Task['retry'] }),
     });
     return this.unlessUnknownProject(task.project_id, async () => {
@@ -130,12 +131,8 @@ export class TasksService {
 
   setProgress(id: string, dto: UpdateTaskProgressDto): Promise<TaskRow> {
     return this.change(id, async (tx, task) => {
-      const {
-        progress_percentage,
-        subtasks_completed = task.subtasks_completed,
-        subtasks_total = task.subtasks_total,
-      } = dto;
-      assertSubtasks(subtasks_completed, subtasks_total);
+      const { progress_percentage } = dto;
+      const { subtasks_completed, subtasks_total } = subtasksOf(dto, task);
       if (hasEnded(task.status) || task.status === TaskStatus.Blocked) {
         throw new TaskMoveRefused(id, task.status, TaskStatus.InProgress);
       }

@@ -54,7 +54,7 @@ export class RunsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'rerun', summary: 'Run again with the same input, all of it or from the failure' })
   @ApiAcceptedResponse({ type: RunResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async rerun(@Id() id: string, @Body() { from_failure = false }: RerunDto): Promise<RunResponse> {
     return RunResponse.from(await this.runs.rerun(id, from_failure));
   }

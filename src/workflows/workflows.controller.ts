@@ -69,7 +69,7 @@ export class WorkflowsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_workflow', summary: 'Create a workflow' })
   @ApiCreatedResponse({ type: WorkflowResponse })
-  @ApiErrors('malformed', 'invalid', 'conflict')
+  @ApiErrors('invalid', 'conflict')
   async create(@Body() dto: CreateWorkflowDto): Promise<WorkflowResponse> {
     return WorkflowResponse.from(await this.workflows.create(dto));
   }
@@ -96,7 +96,7 @@ export class WorkflowsController {
     summary: 'Change the given fields; a run that has begun keeps its definition',
   })
   @ApiOkResponse({ type: WorkflowResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async update(@Id() id: string, @Body() dto: UpdateWorkflowDto): Promise<WorkflowResponse> {
     return WorkflowResponse.from(await this.workflows.update(id, dto));
   }
@@ -120,7 +120,7 @@ export class WorkflowsController {
     summary: 'Pause, resume or cancel the live run; activate or deactivate',
   })
   @ApiOkResponse({ type: WorkflowResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async setStatus(@Id() id: string, @Body() { status }: UpdateWorkflowStatusDto): Promise<WorkflowResponse> {
     await this.runs.setWorkflowStatus(id, status);
     return WorkflowResponse.from(await this.workflows.get(id));
@@ -134,7 +134,7 @@ export class WorkflowsController {
     summary: 'Let only assigned agents do the tasks of a workflow',
   })
   @ApiOkResponse({ type: WorkflowResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   async assignAgent(@Id() id: string, @Body() dto: AssignWorkflowAgentDto): Promise<WorkflowResponse> {
     return WorkflowResponse.from(await this.agents.assign(id, dto));
   }
@@ -152,7 +152,7 @@ export class WorkflowsController {
   @ApiIdempotent()
   @ApiOperation({ operationId: 'execute_workflow', summary: 'Start a run, now or later' })
   @ApiAcceptedResponse({ type: ExecutedResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid', 'conflict')
+  @ApiErrors('not_found', 'invalid', 'conflict')
   async execute(@Id() id: string, @Body() dto: ExecuteWorkflowDto): Promise<ExecutedResponse> {
     const run = RunResponse.from(await this.runs.execute(id, dto));
     return { run, workflow: WorkflowResponse.from(await this.workflows.get(id)) };
@@ -179,7 +179,7 @@ export class WorkflowsController {
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'validate_workflow', summary: 'Check a definition without saving it' })
   @ApiOkResponse({ type: ValidationResponse })
-  @ApiErrors('malformed', 'not_found', 'invalid')
+  @ApiErrors('not_found', 'invalid')
   validate(@Id() id: string, @Body() dto: ValidateWorkflowDto): Promise<ValidationResponse> {
     return this.workflows.validate(id, dto);
   }

@@ -1,6 +1,7 @@
 import {
   ChoiceField,
   IdField,
+  NameField,
   ObjectField,
   PatternField,
   TextField,
@@ -12,7 +13,7 @@ import { AgentRunner, AgentStatus } from '../agent-status.js';
 const KEY = /^(?![0-9a-fA-F]{8}-)[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$/;
 
 export class CreateAgentDto {
-  @TextField({ min: 1, max: 255, example: 'Analyst 1' })
+  @NameField({ max: 255, example: 'Analyst 1' })
   name: string;
 
   @PatternField(KEY, 'key must be 1 to 100 letters, digits or _.:- and no UUID', {

@@ -1,5 +1,5 @@
-import { IsBoolean, IsIn, IsInt, IsString, Matches, Max, Min } from 'class-validator';
-import { IsOptionalUrl, IsOrigins, readOrigins } from './variable-rules.js';
+import { IsBoolean, IsIn, IsString, Matches } from 'class-validator';
+import { IsOptionalUrl, IsOrigins, IsWhole, readOrigins } from './variable-rules.js';
 
 /** Every variable that Flightdeck reads, with its default. `.env.example` lists the same, in the same order. */
 export class Environment {
@@ -20,9 +20,7 @@ export class Environment {
   HOST: string = '';
 
   /** The port to listen on; 0 picks a free one. */
-  @IsInt()
-  @Min(0)
-  @Max(65535)
+  @IsWhole(0, 65535)
   PORT: number = 8000;
 
   /** Where the embedded database and files are kept. */
@@ -35,9 +33,7 @@ export class Environment {
   DATABASE_URL: string = '';
 
   /** Connections to the database that this process may hold. */
-  @IsInt()
-  @Min(4)
-  @Max(500)
+  @IsWhole(4, 500)
   DATABASE_POOL_SIZE: number = 20;
 
   /** A Redis server (6.2 or newer) for the job queue. Empty: the queue lives in the database. */
@@ -57,21 +53,15 @@ export class Environment {
   LOG_FORMAT: string = 'standard';
 
   /** The largest JSON body that is accepted, in bytes. */
-  @IsInt()
-  @Min(1024)
-  @Max(104_857_600)
+  @IsWhole(1024, 104_857_600)
   BODY_LIMIT_BYTES: number = 1_048_576;
 
   /** Silence after which an agent counts as offline, in seconds. */
-  @IsInt()
-  @Min(1)
-  @Max(86_400)
+  @IsWhole(1, 86_400)
   AGENT_OFFLINE_AFTER_SECONDS: number = 15;
 
   /** How often expired leases, silent agents and due runs are looked for, in seconds. */
-  @IsInt()
-  @Min(1)
-  @Max(60)
+  @IsWhole(1, 60)
   SWEEP_EVERY_SECONDS: number = 2;
 
   /** A tick of a schedule that no server saw in time is made up for within so many seconds; later it is left out. */
@@ -81,27 +71,19 @@ export class Environment {
   SCHEDULE_CATCH_UP_SECONDS: number = 300;
 
   /** How long the answer to a request with an Idempotency-Key is kept, in hours. */
-  @IsInt()
-  @Min(1)
-  @Max(720)
+  @IsWhole(1, 720)
   IDEMPOTENCY_KEEP_HOURS: number = 24;
 
   /** Bytes that may wait for a socket that does not read before it is disconnected. */
-  @IsInt()
-  @Min(16_384)
-  @Max(1_073_741_824)
+  @IsWhole(16_384, 1_073_741_824)
   SOCKET_BUFFER_LIMIT_BYTES: number = 1_048_576;
 
   /** Messages that one socket may send per second, with bursts of twice that. */
-  @IsInt()
-  @Min(1)
-  @Max(100_000)
+  @IsWhole(1, 100_000)
   SOCKET_MESSAGES_PER_SECOND: number = 50;
 
   /** How long a stopping server waits for what is under way, in seconds. */
-  @IsInt()
-  @Min(1)
-  @Max(300)
+  @IsWhole(1, 300)
   SHUTDOWN_TIMEOUT_SECONDS: number = 8;
 
   get is_embedded(): boolean {

@@ -42,6 +42,16 @@ describe('the environment', () => {
     expect(() => readEnvironment(source)).toThrow(/^The environment has mistakes:\n(  - .+\n?){9}$/);
   });
 
+  it.each([
+    ['abc', 'must be a whole number'],
+    ['80.5', 'must be a whole number'],
+    ['0x50', 'must be a whole number'],
+    ['-1', 'must not be less than 0'],
+    ['65536', 'must not be greater than 65535'],
+  ])('says what is wrong with the port %s', (PORT, reason) => {
+    expect(mistakesOf({ PORT })).toEqual([`PORT ${reason} (it is '${PORT}')`]);
+  });
+
   it('never shows a URL, which may hold a password', () => {
     const message = mistakesOf({ DATABASE_URL: 'mysql://root:secret@db', REDIS_URL: 'http://:secret@cache' }).join();
 

@@ -1,4 +1,9 @@
-import { ValidateBy } from 'class-validator';
+import { applyDecorators } from '@nestjs/common';
+import { IsInt, Max, Min, ValidateBy } from 'class-validator';
+
+/** In this order: of a word, the bounds have nothing to say. */
+export const IsWhole = (min: number, max: number): PropertyDecorator =>
+  applyDecorators(IsInt({ message: '$property must be a whole number' }), Min(min), Max(max));
 
 /** Empty, or the address of a server. Not `@IsUrl()`: it refuses sockets and the host names that Compose makes. */
 export const IsOptionalUrl = (...protocols: string[]): PropertyDecorator =>

@@ -59,7 +59,8 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
   const sort = sorts[sort_by]!;
   const where = [...filters.conditions];
   const values = [...filters.values];
-  const start = cursor === undefined ? null : decodeCursor(cursor, sort_by, sort_order);
+  const scope = { list: from.split(' ', 1)[0]!, sort_by, sort_order };
+  const start = cursor === undefined ? null : decodeCursor(cursor, scope);
   if (start) {
     const { value, id } = start;
     if (value === null && !sort.is_nullable) throw foreignCursor();
@@ -92,7 +93,7 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
     skip: passed,
     limit,
     next_cursor: hasMore
-      ? encodeCursor({ sort_by, sort_order, value: last!.cursor_value, id: last!.id, passed: passed + limit })
+      ? encodeCursor({ ...scope, value: last!.cursor_value, id: last!.id, passed: passed + limit })
       : null,
   };
 }

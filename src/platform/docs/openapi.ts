@@ -1,6 +1,7 @@
-import type { INestApplication } from '@nestjs/common';
+import { HttpStatus, type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { LIST_OF } from '../http/api.decorators.js';
+import { LIST_OF, problemResponse } from '../http/api.decorators.js';
+import { ANY_TYPE } from '../http/response-fields.js';
 import { PAGE_HEADERS } from '../http/page.interceptor.js';
 import { APP } from '../config/app-info.js';
 
@@ -21,11 +22,32 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
   delete (config.info.license as { url?: string }).url;
   const document = SwaggerModule.createDocument(app, config, { autoTagControllers: false });
   for (const [path, methods] of Object.entries(document.paths)) {
-    for (const operation of Object.values(methods as Record<string, Operation>)) {
-      if (operation.operationId) finish(path, operation, document);
+    for (const [method, operation] of Object.entries(methods as Record<string, Operation>)) {
+      if (!operation.operationId) continue;
+      finish(path, operation, document);
+      for (const status of refusalsOf(path, method)) operation.responses[status] ??= problemResponse(status);
     }
   }
+  for (const schema of Object.values(document.components!.schemas!)) untypeAnyJson(schema as Schema);
   return document;
+}
+
+/** How requests can be refused before their route: parameters and bodies that cannot be read, whoever asks for them. */
+function refusalsOf(path: string, method: string): HttpStatus[] {
+  const hasBody = method !== 'get';
+  return [
+    HttpStatus.UNPROCESSABLE_ENTITY,
+    ...(hasBody || path.includes('{') ? [HttpStatus.BAD_REQUEST] : []),
+    ...(hasBody ? [HttpStatus.PAYLOAD_TOO_LARGE, HttpStatus.UNSUPPORTED_MEDIA_TYPE] : []),
+  ];
+}
+
+interface Schema {
+  properties?: Record<string, { type?: unknown }>;
+}
+
+function untypeAnyJson({ properties = {} }: Schema): void {
+  for (const property of Object.values(properties)) if (property.type === ANY_TYPE) delete property.type;
 }
 
 /** What differs by version: the name of the operation, which must be unique, and the shape of a list. */

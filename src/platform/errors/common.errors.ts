@@ -5,8 +5,12 @@ export class InvalidInput extends DomainError {
   readonly kind = 'invalid';
   readonly code = 'invalid_input';
 
-  constructor(errors: readonly FieldError[]) {
+  constructor(override readonly errors: readonly FieldError[]) {
     super(errors.map(({ pointer, detail }) => `${pointer || 'body'}: ${detail}`).join('; '), {}, errors);
+  }
+
+  below(field: string): InvalidInput {
+    return new InvalidInput(this.errors.map(({ pointer, detail }) => ({ pointer: `/${field}${pointer}`, detail })));
   }
 }
 
@@ -15,9 +19,26 @@ export class UnknownReference extends DomainError {
   readonly kind = 'invalid';
   readonly code = 'unknown_reference';
 
-  constructor(field: string, id: string, what: string) {
+  constructor(
+    private readonly field: string,
+    private readonly id: string,
+    private readonly what: string,
+  ) {
     const detail = `No ${what} has the id ${id}`;
     super(detail, { field }, [{ pointer: `/${field}`, detail }]);
+  }
+
+  below(field: string): UnknownReference {
+    return new UnknownReference(`${field}/${this.field}`, this.id, this.what);
+  }
+}
+
+/** Work on one field of a body: what is wrong in it is named by its place in the whole. */
+export async function inField<T>(field: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof InvalidInput || error instanceof UnknownReference ? error.below(field) : error;
   }
 }
 

@@ -20,6 +20,8 @@ const READ_AFTER = statement(
 
 const END = statement('end_of_events', 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS txid');
 
+const FRONTIER = statement('frontier_of_events', 'SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS txid');
+
 const FLOOR = statement('floor_of_events', 'SELECT txid::text, seq FROM event_log_floor');
 
 export interface Batch {
@@ -47,6 +49,12 @@ export class EventLog {
   /** A position before everything that is yet to come (and before what is just being committed). */
   async end(): Promise<Position> {
     const [row] = await this.database.query<{ txid: string }>(END);
+    return { txid: row!.txid, seq: '0' };
+  }
+
+  /** A position after everything that anybody has seen, settled or not. */
+  async frontier(): Promise<Position> {
+    const [row] = await this.database.query<{ txid: string }>(FRONTIER);
     return { txid: row!.txid, seq: '0' };
   }
 

@@ -22,9 +22,12 @@ export const encodePosition = ({ txid, seq }: Position): string => Buffer.from(`
 export function decodePosition(text: string, pointer: string): Position {
   const match = /^(\d{1,20})\.(\d{1,19})$/.exec(Buffer.from(text, 'base64url').toString());
   const fits = match && BigInt(match[1]!) <= LARGEST.txid && BigInt(match[2]!) <= LARGEST.seq;
-  if (!fits) throw new InvalidInput([{ pointer, detail: 'is not a position that this server gave' }]);
+  if (!fits) throw foreignPosition(pointer);
   return { txid: match[1]!, seq: match[2]! };
 }
+
+export const foreignPosition = (pointer: string): InvalidInput =>
+  new InvalidInput([{ pointer, detail: 'is not a position that this server gave' }]);
 
 export function isAfter(a: Position, b: Position): boolean {
   const [left, right] = [BigInt(a.txid), BigInt(b.txid)];

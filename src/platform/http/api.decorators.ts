@@ -9,25 +9,20 @@ import { PageInterceptor } from './page.interceptor.js';
 /** Marks the answer of a list for the document, where it differs by version. */
 export const LIST_OF = 'x-list-of';
 
-/** How a body can be refused before anybody has read what it says. */
-const BODY_REFUSALS = [HttpStatus.PAYLOAD_TOO_LARGE, HttpStatus.UNSUPPORTED_MEDIA_TYPE];
+export const problemResponse = (status: HttpStatus) => ({
+  description: STATUS_CODES[status]!,
+  content: { 'application/problem+json': { schema: { $ref: getSchemaPath(ProblemDocument) } } },
+});
 
-/** Documents failures from the same record that the filter uses, so that the document cannot lie. */
-export function ApiErrors(...kinds: DomainErrorKind[]) {
-  const statuses = new Set([
-    ...kinds.map((kind) => STATUS_OF[kind]),
-    ...(kinds.includes('malformed') ? BODY_REFUSALS : []),
-    HttpStatus.SERVICE_UNAVAILABLE,
-  ]);
+/**
+ * Documents failures from the same record that the filter uses, so that the document cannot lie. How a request is
+ * refused before its route, `openapi.ts` adds to all.
+ */
+export function ApiErrors(...kinds: Exclude<DomainErrorKind, 'malformed'>[]) {
+  const statuses = new Set([...kinds.map((kind) => STATUS_OF[kind]), HttpStatus.SERVICE_UNAVAILABLE]);
   return applyDecorators(
     ApiExtraModels(ProblemDocument),
-    ...[...statuses].map((status) =>
-      ApiResponse({
-        status,
-        description: STATUS_CODES[status],
-        content: { 'application/problem+json': { schema: { $ref: getSchemaPath(ProblemDocument) } } },
-      }),
-    ),
+    ...[...statuses].map((status) => ApiResponse({ status, ...problemResponse(status) })),
   );
 }
 
@@ -42,11 +37,14 @@ export function Listed(type: Type) {
   );
 }
 
-/** Says that a repeated request with the same key is harmless. */
+/** Says that a repeated request with the same key is harmless; while the first is running, it is a conflict. */
 export const ApiIdempotent = () =>
-  ApiHeader({
-    name: 'Idempotency-Key',
-    required: false,
-    description: 'A retry with the same key gets the first answer again and changes nothing',
-    schema: { type: 'string', maxLength: 255 },
-  });
+  applyDecorators(
+    ApiHeader({
+      name: 'Idempotency-Key',
+      required: false,
+      description: 'A retry with the same key gets the first answer again and changes nothing',
+      schema: { type: 'string', maxLength: 255 },
+    }),
+    ApiErrors('invalid', 'conflict'),
+  );

@@ -1,7 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
-import { Transform, Type } from 'class-transformer';
+import { Transform } from 'class-transformer';
 import {
+  Allow,
   ArrayMaxSize,
   IsArray,
   IsBoolean,
@@ -10,6 +11,7 @@ import {
   IsInt,
   IsNumber,
   IsObject,
+  IsPositive,
   IsString,
   IsUUID,
   Length,
@@ -18,8 +20,11 @@ import {
   MaxDate,
   Min,
   MinDate,
+  ValidateBy,
 } from 'class-validator';
+import { readInstant } from './instant.js';
 import { Nullable, Optional } from './optional.decorator.js';
+import { ANY_TYPE } from './response-fields.js';
 
 /** Rule and documentation of a field in one decorator, so that they cannot differ. */
 interface FieldOptions {
@@ -31,6 +36,7 @@ interface FieldOptions {
 }
 
 const MAX_LIST = 1000;
+const NOT_BLANK = /\S/;
 
 function field(options: FieldOptions, api: ApiPropertyOptions, ...rules: PropertyDecorator[]): PropertyDecorator {
   const { is = 'required', description, example, default: fallback } = options;
@@ -49,11 +55,27 @@ function field(options: FieldOptions, api: ApiPropertyOptions, ...rules: Propert
 export const TextField = ({ min = 0, max = 10_000, ...options }: FieldOptions & { min?: number; max?: number } = {}) =>
   field(options, { type: String, minLength: min, maxLength: max }, IsString(), Length(min, max));
 
+/** A text that people call something by: not of blanks alone. */
+export const NameField = ({ max, ...options }: FieldOptions & { max: number }) =>
+  field(
+    options,
+    { type: String, minLength: 1, maxLength: max, pattern: NOT_BLANK.source },
+    IsString(),
+    Length(1, max),
+    Matches(NOT_BLANK, { message: '$property must not be blank' }),
+  );
+
 export const PatternField = (pattern: RegExp, message: string, options: FieldOptions = {}) =>
   field(options, { type: String, pattern: pattern.source }, IsString(), Matches(pattern, { message }));
 
 export const WholeField = ({ min, max, ...options }: FieldOptions & { min: number; max: number }) =>
-  field(options, { type: 'integer', minimum: min, maximum: max }, IsInt(), Min(min), Max(max));
+  field(
+    options,
+    { type: 'integer', minimum: min, maximum: max },
+    IsInt({ message: '$property must be a whole number' }),
+    Min(min),
+    Max(max),
+  );
 
 export const NumberField = ({ min, max, ...options }: FieldOptions & { min: number; max: number }) =>
   field(
@@ -61,6 +83,17 @@ export const NumberField = ({ min, max, ...options }: FieldOptions & { min: numb
     { type: Number, minimum: min, maximum: max },
     IsNumber({ allowNaN: false, allowInfinity: false }),
     Min(min),
+    Max(max),
+  );
+
+/** A number above zero. */
+export const PositiveField = ({ max, ...options }: FieldOptions & { max: number }) =>
+  field(
+    options,
+    // A number in OpenAPI 3.1; swagger's type is that of 3.0.
+    { type: Number, exclusiveMinimum: 0 as never, maximum: max },
+    IsNumber({ allowNaN: false, allowInfinity: false }),
+    IsPositive({ message: '$property must be greater than 0' }),
     Max(max),
   );
 
@@ -88,13 +121,13 @@ export const IdsField = (options: FieldOptions & { min?: number; max?: number } 
 const FIRST_INSTANT = new Date('0001-01-01T00:00:00Z');
 const LAST_INSTANT = new Date('9999-12-31T23:59:59.999Z');
 
-/** An instant; read from ISO 8601. */
+/** An instant; read from ISO 8601 as RFC 3339 has it, with its offset: what is meant must not depend on the server. */
 export const TimeField = (options: FieldOptions = {}) =>
   field(
     options,
     { type: String, format: 'date-time' },
-    Transform(({ value }) => (typeof value === 'string' ? new Date(value) : (value as unknown))),
-    IsDate({ message: '$property must be an ISO 8601 date and time' }),
+    Transform(({ value }) => (typeof value === 'string' ? (readInstant(value) ?? value) : (value as unknown))),
+    IsDate({ message: '$property must be an ISO 8601 date and time with Z or an offset: 2026-01-31T09:30:00Z' }),
     MinDate(FIRST_INSTANT),
     MaxDate(LAST_INSTANT),
   );
@@ -120,7 +153,7 @@ export const TextsField = (options: FieldOptions = {}) =>
 class ClientJson {}
 
 /** Keeps JSON of the client as it came. */
-export const Untouched = () =>
+const Untouched = () =>
   Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => {
     const value = obj[key];
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -130,6 +163,10 @@ export const Untouched = () =>
 /** A JSON object that belongs to the client: stored and returned as it came. */
 export const ObjectField = (options: FieldOptions = {}) =>
   field(options, { type: 'object', additionalProperties: true }, Untouched(), IsObject());
+
+/** Any JSON value, null too: stored and returned as it came. */
+export const JsonField = (options: FieldOptions = {}) =>
+  field({ is: 'optional', ...options }, { type: ANY_TYPE }, Untouched(), Allow());
 
 /** A query parameter that is true or false. */
 export const QueryFlag = (options: FieldOptions = {}) =>
@@ -152,11 +189,18 @@ export const QueryList = (options: FieldOptions = {}) =>
     Length(1, 255, { each: true }),
   );
 
-/** A query parameter that is a whole number. */
+/** A query parameter that is a whole number, in plain digits. */
 export const QueryWhole = (options: FieldOptions & { min: number; max: number }) =>
   applyDecorators(
-    WholeField(options),
-    Type(() => Number),
+    WholeField({ is: 'optional', ...options }),
+    Transform(({ value }) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : (value as unknown))),
   );
+
+/** A field of the resource that another request sets: what would be lost here is refused, with the way to it. */
+export const SetElsewhere = (initial: unknown, message: string): PropertyDecorator =>
+  ValidateBy({
+    name: 'setElsewhere',
+    validator: { validate: (value) => value === undefined || value === initial, defaultMessage: () => message },
+  });
 
 const lowerCase = (value: unknown): unknown => (typeof value === 'string' ? value.toLowerCase() : value);

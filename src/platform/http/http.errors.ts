@@ -1,4 +1,5 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
+import { maxHeaderSize } from 'node:http';
 import { DomainError } from '../errors/domain-error.js';
 
 export class RouteNotFound extends DomainError {
@@ -42,5 +43,26 @@ export class ServerStopping extends DomainError {
 export class BodyTooLarge extends HttpException {
   constructor(limit: number) {
     super(`The body is larger than ${limit} bytes`, HttpStatus.PAYLOAD_TOO_LARGE, { errorCode: 'body_too_large' });
+  }
+}
+
+export class RequestTooSlow extends HttpException {
+  constructor() {
+    super('The request did not arrive in time', HttpStatus.REQUEST_TIMEOUT, { errorCode: 'request_too_slow' });
+  }
+}
+
+export class HeadersTooLarge extends HttpException {
+  constructor() {
+    // Nest has no name for the status.
+    super(`The URL and the headers have more than ${maxHeaderSize} bytes`, 431, { errorCode: 'headers_too_large' });
+  }
+}
+
+export class BodyEncoded extends HttpException {
+  constructor(encoding: string) {
+    super(`A body must be sent as it is, without Content-Encoding: ${encoding}`, HttpStatus.UNSUPPORTED_MEDIA_TYPE, {
+      errorCode: 'unsupported_content_encoding',
+    });
   }
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { InvalidInput, MalformedRequest } from '../errors/common.errors.js';
 import type { FieldError } from '../errors/domain-error.js';
-import { BodyTooLarge } from './http.errors.js';
+import { BodyEncoded, BodyTooLarge } from './http.errors.js';
 import { lossyNumber } from './lossy-number.js';
 
 const MAX_DEPTH = 32;
@@ -22,6 +22,8 @@ export function acceptJson(fastify: FastifyInstance, limit: number): void {
     { parseAs: 'buffer', bodyLimit: limit + LARGE_OUTPUT_BYTES },
     (request, bytes, done) => {
       try {
+        const encoding = request.headers['content-encoding'];
+        if (encoding !== undefined && encoding.toLowerCase() !== 'identity') throw new BodyEncoded(encoding);
         const { takes_large_output } = request.routeOptions.config as { takes_large_output?: boolean };
         const allowed = takes_large_output ? limit + LARGE_OUTPUT_BYTES : limit;
         if (bytes.length > allowed) throw new BodyTooLarge(limit);

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsString, Length, Max, Min } from 'class-validator';
+import { IsIn, IsString, Length } from 'class-validator';
+import { QueryWhole } from './fields.js';
 import { Optional } from './optional.decorator.js';
 
 /** One page of a list, before it takes the shape of the version that was asked for. */
@@ -22,29 +22,14 @@ export const mapPage = <From, To>(page: Page<From>, map: (item: From) => To): Pa
 
 /** The query parameters that every list has; a list adds `sort_by` and its filters. */
 export class PageQuery {
-  @ApiPropertyOptional({
-    type: 'integer',
-    minimum: 1,
-    maximum: 1000,
-    description: 'Items per page: 100 by default, 50 without version',
-  })
-  @Optional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(1000)
+  @QueryWhole({ min: 1, max: 1000, description: 'Items per page: 100 by default, 50 without version' })
   limit?: number;
 
-  @ApiPropertyOptional({
-    type: 'integer',
-    minimum: 0,
+  @QueryWhole({
+    min: 0,
+    max: 2_147_483_647,
     description: 'Items to leave out from the beginning; not together with cursor',
   })
-  @Optional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(0)
-  @Max(2_147_483_647)
   skip?: number;
 
   @ApiPropertyOptional({ description: 'Where the page before this one ended: its next cursor' })

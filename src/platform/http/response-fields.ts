@@ -16,5 +16,7 @@ export const ShownTexts = shown({ type: [String] });
 export const ShownIds = shown({ type: String, format: 'uuid', isArray: true });
 /** A JSON object that belongs to the client. */
 export const ShownObject = shown({ type: 'object', additionalProperties: true });
+/** Stands for the type of a schema that has none, which swagger cannot say by itself; see `openapi.ts`. */
+export const ANY_TYPE = 'any' as never;
 /** Any JSON value. */
-export const ShownJson = shown({ nullable: true });
+export const ShownJson = shown({ type: ANY_TYPE });

@@ -2,6 +2,7 @@ import { InjectQueue } from '@nestjs/bullmq';
 import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Database } from '../database/database.js';
+import { SeldomWarning } from '../logging/seldom.js';
 import { QueueName } from './queue-name.js';
 
 /** The queue knows the ids of so many jobs that are over, and takes none of these again. */
@@ -14,7 +15,7 @@ const KEPT = { count: 50 };
  */
 @Injectable()
 export class DueJobs implements BeforeApplicationShutdown {
-  private readonly logger = new Logger(DueJobs.name);
+  private readonly warning = new SeldomWarning(new Logger(DueJobs.name));
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly looks = new Set<Promise<void>>();
 
@@ -56,7 +57,7 @@ export class DueJobs implements BeforeApplicationShutdown {
         await this.queue.add(name, {}, { jobId: `${name}_${round}`, removeOnComplete: KEPT, removeOnFail: KEPT });
       }
     } catch (error) {
-      this.logger.warn(`Whether there is work due could not be found out: ${(error as Error).message}`);
+      this.warning.warn(`Whether there is work due could not be found out: ${(error as Error).message}`);
     }
   }
 }

@@ -3,6 +3,7 @@ import { Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { Environment } from '../config/environment.js';
 import { QueueName } from './queue-name.js';
+import { QueueOutage } from './queue-outage.js';
 import { RecurringJobs } from './recurring-jobs.js';
 
 /** Does the recurring jobs, on whichever worker is free. */
@@ -13,6 +14,7 @@ export class MaintenanceProcessor extends WorkerHost implements OnApplicationBoo
   constructor(
     private readonly jobs: RecurringJobs,
     private readonly environment: Environment,
+    private readonly outage: QueueOutage,
   ) {
     super();
   }
@@ -32,6 +34,6 @@ export class MaintenanceProcessor extends WorkerHost implements OnApplicationBoo
 
   @OnWorkerEvent('error')
   onError(error: Error): void {
-    this.logger.warn(`The job queue cannot be reached: ${error.message}`);
+    this.outage.tell(error);
   }
 }

@@ -10,6 +10,7 @@ import { patiently } from './patient-pool.js';
 import { DueJobs } from './due-jobs.js';
 import { MaintenanceProcessor } from './maintenance.processor.js';
 import { QueueName } from './queue-name.js';
+import { QueueOutage } from './queue-outage.js';
 import { RecurringJobs } from './recurring-jobs.js';
 
 /** BullMQ in the database, or in Redis as soon as there is one. */
@@ -32,7 +33,7 @@ export class QueuesModule {
         BullModule.forRoot({ connection, prefix }),
         BullModule.registerQueue({ name: QueueName.Maintenance }),
       ],
-      providers: [DueJobs, RecurringJobs, MaintenanceProcessor],
+      providers: [QueueOutage, DueJobs, RecurringJobs, MaintenanceProcessor],
       exports: [BullModule],
     };
   }

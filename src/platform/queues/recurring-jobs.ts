@@ -7,6 +7,7 @@ import { runInContext } from '../context/request-context.js';
 import { methodsOf } from '../events/handlers.js';
 import { DueJobs } from './due-jobs.js';
 import { QueueName } from './queue-name.js';
+import { QueueOutage } from './queue-outage.js';
 import { type Recurrence, Recurring } from './recurring.decorator.js';
 
 interface RecurringJob extends Recurrence {
@@ -28,10 +29,11 @@ export class RecurringJobs implements OnApplicationBootstrap {
     private readonly dueJobs: DueJobs,
     private readonly discovery: DiscoveryService,
     private readonly environment: Environment,
+    private readonly outage: QueueOutage,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    this.queue.on('error', (error) => this.logger.warn(`The job queue cannot be reached: ${error.message}`));
+    this.queue.on('error', (error) => this.outage.tell(error));
     this.find();
     if (!this.environment.does_background_work) return;
     const conditions = new Map<number, Map<string, string>>();

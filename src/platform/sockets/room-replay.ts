@@ -5,7 +5,7 @@ import { EventLog } from '../events/event-log.js';
 import { EventTail } from '../events/event-tail.js';
 import { EventHandlers, matches } from '../events/handlers.js';
 import type { LoggedEvent } from '../events/logged-event.js';
-import { encodePosition, isAfter, type Position } from '../events/position.js';
+import { encodePosition, foreignPosition, isAfter, type Position } from '../events/position.js';
 import { IS_REALTIME_GATEWAY } from './realtime-gateway.decorator.js';
 import { CATCHING_UP, type RoomMessage, Rooms } from './rooms.js';
 import { waitingBytes } from './slow-readers.js';
@@ -41,24 +41,39 @@ export class RoomReplay {
     private readonly rooms: Rooms,
   ) {}
 
-  /** The position up to which the socket now has the room's events, or the gap that cannot be filled. */
-  join(socket: Socket, room: string, since?: Position): Promise<Position | Gap> {
+  /** The room, and the position up to which the socket now has its events, or the gap that cannot be filled. */
+  join(socket: Socket, name: string, since?: Position): Promise<{ room: string; result: Position | Gap }> {
     return this.inTurn(socket, async (state) => {
-      if (!since) return this.enter(socket, state, room, this.tail.position);
-      const floor = await this.log.floor();
-      if (isAfter(floor, since)) return { gap: true, oldest: encodePosition(floor) };
-      // Another node, from which the position comes, may have been ahead of this one.
-      if (isAfter(since, this.tail.position)) await this.tail.upToDate();
-      if (!isAfter(this.tail.position, since)) return this.enter(socket, state, room, this.tail.position);
-      return this.catchUp(socket, state, room, since);
+      const room = await this.rooms.named(name);
+      return { room, result: await this.enterSince(socket, state, room, since) };
     });
   }
 
-  leave(socket: Socket, room: string): Promise<void> {
+  leave(socket: Socket, name: string): Promise<string> {
     return this.inTurn(socket, async ({ covered }) => {
+      const room = await this.rooms.named(name);
       covered.delete(room);
       await socket.leave(room);
+      return room;
     });
+  }
+
+  private async enterSince(
+    socket: Socket,
+    state: SocketState,
+    room: string,
+    since: Position | undefined,
+  ): Promise<Position | Gap> {
+    if (!since) return this.enter(socket, state, room, this.tail.position);
+    const floor = await this.log.floor();
+    if (isAfter(floor, since)) return { gap: true, oldest: encodePosition(floor) };
+    if (isAfter(since, this.tail.position)) {
+      if (isAfter(since, await this.log.frontier())) throw foreignPosition('/since');
+      // Another node, from which the position comes, may have been ahead of this one.
+      await this.tail.upToDate();
+    }
+    if (!isAfter(this.tail.position, since)) return this.enter(socket, state, room, this.tail.position);
+    return this.catchUp(socket, state, room, since);
   }
 
   private inTurn<T>(socket: Socket, work: (state: SocketState) => Promise<T>): Promise<T> {

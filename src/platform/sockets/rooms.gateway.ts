@@ -1,5 +1,12 @@
-import { ConnectedSocket, MessageBody, type OnGatewayInit, SubscribeMessage } from '@nestjs/websockets';
+import {
+  ConnectedSocket,
+  MessageBody,
+  type OnGatewayConnection,
+  type OnGatewayInit,
+  SubscribeMessage,
+} from '@nestjs/websockets';
 import type { Server, Socket } from 'socket.io';
+import { Environment } from '../config/environment.js';
 import { decodePosition, encodePosition } from '../events/position.js';
 import { EventTail } from '../events/event-tail.js';
 import { JoinRoomMessage, RoomMessageDto } from './join-room.message.js';
@@ -7,6 +14,7 @@ import { RealtimeGateway } from './realtime-gateway.decorator.js';
 import { type Gap, RoomReplay } from './room-replay.js';
 import { Rooms } from './rooms.js';
 import { SlowReaders } from './slow-readers.js';
+import { answerUnknownMessages } from './unknown-messages.js';
 
 interface RoomState {
   room: string;
@@ -16,7 +24,7 @@ interface RoomState {
 
 /** Lets sockets in and out of rooms. */
 @RealtimeGateway()
-export class RoomsGateway implements OnGatewayInit<Server> {
+export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<Socket> {
   private server: Server;
 
   constructor(
@@ -24,7 +32,12 @@ export class RoomsGateway implements OnGatewayInit<Server> {
     private readonly replay: RoomReplay,
     private readonly tail: EventTail,
     private readonly slowReaders: SlowReaders,
+    private readonly environment: Environment,
   ) {}
+
+  handleConnection(socket: Socket): void {
+    answerUnknownMessages(socket, this.environment.SOCKET_MESSAGES_PER_SECOND);
+  }
 
   afterInit(server: Server): void {
     this.server = server;
@@ -35,19 +48,16 @@ export class RoomsGateway implements OnGatewayInit<Server> {
   @SubscribeMessage('join_room')
   async join(
     @ConnectedSocket() socket: Socket,
-    @MessageBody() { room, since }: JoinRoomMessage,
+    @MessageBody() { room: name, since }: JoinRoomMessage,
   ): Promise<RoomState | (Gap & { room: string })> {
-    const result = await this.replay.join(
-      socket,
-      room,
-      since === undefined ? undefined : decodePosition(since, '/since'),
-    );
+    const from = since === undefined ? undefined : decodePosition(since, '/since');
+    const { room, result } = await this.replay.join(socket, name, from);
     return 'gap' in result ? { room, ...result } : this.describe(room, encodePosition(result));
   }
 
   @SubscribeMessage('leave_room')
-  async leave(@ConnectedSocket() socket: Socket, @MessageBody() { room }: RoomMessageDto): Promise<RoomState> {
-    await this.replay.leave(socket, room);
+  async leave(@ConnectedSocket() socket: Socket, @MessageBody() { room: name }: RoomMessageDto): Promise<RoomState> {
+    const room = await this.replay.leave(socket, name);
     return this.describe(room, encodePosition(this.tail.position));
   }
 

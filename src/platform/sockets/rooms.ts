@@ -16,8 +16,22 @@ export const CATCHING_UP = '~catching_up';
 /** Speaks to rooms. A socket gets a message once, however many of the rooms it is in. */
 @Injectable()
 export class Rooms {
+  private readonly resolvers = new Map<string, (name: string) => Promise<string>>();
   private server: Server | null = null;
   private collected: RoomMessage[] | null = null;
+
+  /** The subjects of one kind may be called by other names than their ids. */
+  resolve(kind: string, idOf: (name: string) => Promise<string>): void {
+    this.resolvers.set(kind, idOf);
+  }
+
+  /** The room that is meant: that of the subject's id. */
+  async named(name: string): Promise<string> {
+    const [, kind, subject] = /^(\w+):(.+)$/.exec(name) ?? [];
+    if (!kind || !subject) return name;
+    const idOf = this.resolvers.get(kind);
+    return `${kind}:${idOf ? await idOf(subject) : subject.toLowerCase()}`;
+  }
 
   attach(server: Server): void {
     this.server = server;

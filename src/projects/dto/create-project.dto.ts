@@ -1,8 +1,8 @@
-import { ChoiceField, ObjectField, TextField } from '../../platform/http/fields.js';
+import { ChoiceField, NameField, ObjectField, TextField } from '../../platform/http/fields.js';
 import { ProjectStatus } from '../project-status.js';
 
 export class CreateProjectDto {
-  @TextField({ min: 1, max: 255, example: 'Release 2' })
+  @NameField({ max: 255, example: 'Release 2' })
   name: string;
 
   @TextField({ is: 'nullable' })

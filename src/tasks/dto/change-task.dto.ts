@@ -3,7 +3,7 @@ import { Type } from 'class-transformer';
 import { ArrayMinSize, IsObject, ValidateNested } from 'class-validator';
 import { AGENT_REF } from '../../agents/agent-ref.js';
 import { ChoiceField, IdField, IdsField, NumberField, PatternField, WholeField } from '../../platform/http/fields.js';
-import { AnyJson, FailureField } from './task-fields.js';
+import { FailureField, OutputField } from './task-fields.js';
 import type { TaskFailure } from '../task.entity.js';
 import { TaskStatus } from '../task-state.js';
 import { UpdateTaskDto } from './update-task.dto.js';
@@ -20,7 +20,7 @@ export class UpdateTaskStatusDto {
   @NumberField({ is: 'nullable', min: 0, max: 100 })
   quality_score?: number | null;
 
-  @AnyJson()
+  @OutputField()
   output?: unknown;
 
   @FailureField('optional')

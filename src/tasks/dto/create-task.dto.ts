@@ -7,9 +7,11 @@ import {
   FlagField,
   IdField,
   IdsField,
+  NameField,
   NumberField,
   ObjectField,
   PatternField,
+  PositiveField,
   TextField,
   TextsField,
   TimeField,
@@ -35,16 +37,15 @@ export class RetryPolicyDto {
 }
 
 export class CreateTaskDto {
-  @TextField({
+  @NameField({
     is: 'optional',
-    min: 1,
     max: 500,
     description: 'title or name is required',
     example: 'Summarise the notes',
   })
   title?: string;
 
-  @TextField({ is: 'optional', min: 1, max: 500, description: 'The same as title' })
+  @NameField({ is: 'optional', max: 500, description: 'The same as title' })
   name?: string;
 
   @TextField({ is: 'nullable', max: 100_000 })
@@ -116,6 +117,9 @@ export class CreateTaskDto {
   @TimeField({ is: 'nullable', description: 'Not before' })
   scheduled_at?: Date | null;
 
+  @WholeField({ is: 'optional', min: 0, max: MOST, description: 'Not more than subtasks_total' })
+  subtasks_completed?: number;
+
   @WholeField({ is: 'optional', min: 0, max: MOST })
   subtasks_total?: number;
 
@@ -125,7 +129,7 @@ export class CreateTaskDto {
   @NumberField({ is: 'nullable', min: 1, max: 10 })
   complexity_score?: number | null;
 
-  @NumberField({ is: 'nullable', min: Number.MIN_VALUE, max: 1e9 })
+  @PositiveField({ is: 'nullable', max: 1e9 })
   effort_points?: number | null;
 
   @NumberField({ is: 'nullable', min: 0, max: 100 })

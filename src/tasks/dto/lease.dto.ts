@@ -2,7 +2,7 @@ import { AGENT_REF } from '../../agents/agent-ref.js';
 import { DEFAULT_LEASE_SECONDS } from '../../agents/lease-seconds.js';
 import { FlagField, IdField, NumberField, ObjectField, PatternField, WholeField } from '../../platform/http/fields.js';
 import type { TaskFailure } from '../task.entity.js';
-import { AnyJson, FailureField } from './task-fields.js';
+import { FailureField, OutputField } from './task-fields.js';
 
 export class LeaseTasksDto {
   @PatternField(AGENT_REF, "agent_id must be an agent's id or key", { description: "The agent's id or key" })
@@ -38,13 +38,16 @@ export class LeaseHeartbeatDto extends LeaseTokenDto {
 }
 
 export class CompleteTaskDto extends LeaseTokenDto {
-  @AnyJson()
+  @OutputField()
   output?: unknown;
 
   @NumberField({ is: 'nullable', min: 0, max: 100 })
   quality_score?: number | null;
 
-  @ObjectField({ is: 'optional', description: 'tokens_in, tokens_out, cost_usd and whatever else was measured' })
+  @ObjectField({
+    is: 'optional',
+    description: 'tokens_in and tokens_out (whole numbers), cost_usd (a number), and whatever else was measured',
+  })
   metrics?: Record<string, unknown>;
 }
 

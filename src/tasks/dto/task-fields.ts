@@ -1,13 +1,11 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { Allow, IsObject, ValidateNested } from 'class-validator';
-import { FlagField, TextField, Untouched } from '../../platform/http/fields.js';
+import { IsObject, ValidateNested } from 'class-validator';
+import { FlagField, JsonField, TextField } from '../../platform/http/fields.js';
 import { Optional } from '../../platform/http/optional.decorator.js';
 
-/** A field that takes any JSON value. */
-export const AnyJson = () =>
-  applyDecorators(Allow(), Untouched(), ApiPropertyOptional({ description: 'Any JSON, up to 1 MiB', nullable: true }));
+export const OutputField = () => JsonField({ description: 'Any JSON, up to 1 MiB' });
 
 export class TaskFailureDto {
   @TextField({ min: 1, max: 10_000, example: 'The model refused' })

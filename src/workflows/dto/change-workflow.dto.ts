@@ -1,4 +1,4 @@
-import { ApiPropertyOptional, PartialType } from '@nestjs/swagger';
+import { ApiPropertyOptional, OmitType, PartialType } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
 import { AGENT_REF } from '../../agents/agent-ref.js';
@@ -16,7 +16,9 @@ import { WorkflowStatus } from '../workflow-state.js';
 import { CreateWorkflowDto } from './create-workflow.dto.js';
 import { DefinitionDto, type StepDto, StepsField } from './step.dto.js';
 
-export class UpdateWorkflowDto extends PartialType(CreateWorkflowDto, { skipNullProperties: false }) {}
+export class UpdateWorkflowDto extends PartialType(OmitType(CreateWorkflowDto, ['status', 'scheduled_at']), {
+  skipNullProperties: false,
+}) {}
 
 export class UpdateWorkflowStatusDto {
   @ChoiceField(WorkflowStatus, 'WorkflowStatus', {

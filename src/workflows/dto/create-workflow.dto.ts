@@ -1,13 +1,23 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
 import { IsObject, ValidateNested } from 'class-validator';
-import { FlagField, IdField, NumberField, ObjectField, TextField, TextsField } from '../../platform/http/fields.js';
+import {
+  FlagField,
+  IdField,
+  NameField,
+  NumberField,
+  ObjectField,
+  SetElsewhere,
+  TextField,
+  TextsField,
+} from '../../platform/http/fields.js';
 import { Nullable } from '../../platform/http/optional.decorator.js';
 import { ScheduleDto } from './schedule.dto.js';
+import { WorkflowStatus } from '../workflow-state.js';
 import { DefinitionDto, type StepDto, StepsField } from './step.dto.js';
 
 export class CreateWorkflowDto {
-  @TextField({ min: 1, max: 255, example: 'Code review' })
+  @NameField({ max: 255, example: 'Code review' })
   name: string;
 
   @TextField({ is: 'nullable', max: 100_000 })
@@ -60,4 +70,10 @@ export class CreateWorkflowDto {
 
   @NumberField({ is: 'nullable', min: 0, max: 1e6 })
   estimated_duration_hours?: number | null;
+
+  @SetElsewhere(WorkflowStatus.Pending, 'is pending at first; PATCH /workflows/{id}/status changes it')
+  status?: WorkflowStatus;
+
+  @SetElsewhere(null, 'is a matter of a run: POST /workflows/{id}/execute takes it')
+  scheduled_at?: null;
 }

@@ -1,9 +1,9 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { Allow, ArrayMaxSize, IsArray, IsObject, ValidateNested } from 'class-validator';
+import { ArrayMaxSize, IsArray, IsObject, isObject, ValidateNested } from 'class-validator';
 import { AGENT_REF } from '../../agents/agent-ref.js';
-import { ChoiceField, PatternField, TextField, TextsField, Untouched, WholeField } from '../../platform/http/fields.js';
+import { ChoiceField, JsonField, PatternField, TextField, TextsField, WholeField } from '../../platform/http/fields.js';
 import { Optional } from '../../platform/http/optional.decorator.js';
 import { RetryPolicyDto } from '../../tasks/dto/create-task.dto.js';
 import { PRIORITY_ALIASES, TaskPriority } from '../../tasks/task-state.js';
@@ -56,9 +56,7 @@ export class StepDto {
   @TextsField({ is: 'optional', description: 'Keys of the steps that come before' })
   depends_on?: string[];
 
-  @Allow()
-  @Untouched()
-  @ApiPropertyOptional({ description: 'Any JSON; strings may hold ${{ expression }}', nullable: true })
+  @JsonField({ description: 'Any JSON; strings may hold ${{ expression }}' })
   input?: unknown;
 
   @TextField({ is: 'optional', min: 1, max: MAX_EXPRESSION, description: 'Expression; false: the step is skipped' })
@@ -85,9 +83,9 @@ export const StepsField = (is: 'required' | 'optional') =>
     ...(is === 'optional' ? [Optional()] : []),
     IsArray(),
     ArrayMaxSize(MAX_STEPS),
-    // Lists within the list would pass as steps.
-    IsObject({ each: true }),
-    ValidateNested({ each: true }),
+    // null and lists would pass as steps; what is neither object nor list is named by its own place.
+    Transform(({ value }) => (Array.isArray(value) ? value.map((step) => isObject(step) && step) : (value as unknown))),
+    ValidateNested({ each: true, message: 'must be an object' }),
     Type(() => StepDto),
   );
 
