@@ -25,7 +25,16 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
       if (operation.operationId) finish(path, operation, document);
     }
   }
+  for (const schema of Object.values(document.components?.schemas ?? {})) {
+    if ('properties' in schema) Object.values(schema.properties ?? {}).forEach(allowAnyJson);
+  }
   return document;
+}
+
+/** A field of type `unknown` takes any JSON; the decorators see an object of which nothing is known. */
+function allowAnyJson(property: object & { type?: unknown }): void {
+  const isUnknown = String(property.type) === 'object,null' && !('additionalProperties' in property);
+  if (isUnknown) delete property.type;
 }
 
 /** What differs by version: the name of the operation, which must be unique, and the shape of a list. */
