@@ -10,6 +10,7 @@ import type { Handler } from './task-work.js';
 
 const LEASE_SECONDS = 12;
 const WAIT_SECONDS = 20;
+const MOST_TASKS_PER_LEASE = 100;
 const HEARTBEAT_SECONDS = 4;
 const STOP_TIMEOUT_SECONDS = 10;
 /** How long a handler has to end after its signal, and how long the server has to hear of it, when the agent stops. */
@@ -134,7 +135,7 @@ export class FlightdeckAgent {
     while (!signal.aborted) {
       const free = this.concurrency - this.held.size;
       if (free === 0) await Promise.race([stopped, ...Array.from(this.held.values(), ({ work }) => work)]);
-      else for (const leased of await this.lease(id, free)) this.take(leased);
+      else for (const leased of await this.lease(id, Math.min(free, MOST_TASKS_PER_LEASE))) this.take(leased);
     }
   }
 
@@ -164,7 +165,10 @@ export class FlightdeckAgent {
     const slot = `${id} ${leased.lease.token}`;
     if (this.stopping.signal.aborted) task.release();
     const handler: Handler = this.stopping.signal.aborted ? () => undefined : this.options.handler;
-    const work = task.work(handler).finally(() => this.held.delete(slot));
+    // Not at once: the handler finds the task among the running ones.
+    const work = Promise.resolve()
+      .then(() => task.work(handler))
+      .finally(() => this.held.delete(slot));
     this.held.set(slot, { task, work });
   }
 

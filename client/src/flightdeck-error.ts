@@ -24,8 +24,7 @@ export class FlightdeckError extends Error {
     readonly retry_after_seconds: number | null = null,
     options?: ErrorOptions,
   ) {
-    const fields = errors.map((field) => `; ${field.pointer} ${field.detail}`).join('');
-    super(`${detail}${fields} (${status === 0 ? code : `${status} ${code}`})`, options);
+    super(`${detail} (${status === 0 ? code : `${status} ${code}`})`, options);
   }
 
   /** The connection could not be made, or broke before the whole answer had come. */
