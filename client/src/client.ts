@@ -1,7 +1,6 @@
 import createFetchClient, { type HeadersOptions, type ParamsOption, type RequestBodyOption } from 'openapi-fetch';
 import type {
   FilterKeys,
-  MediaType,
   PathsWithMethod,
   RequiredKeysOf,
   ResponseObjectMap,
@@ -48,10 +47,10 @@ type Init<P extends keyof paths, M extends Method> =
     ? [(Given<FilterKeys<paths[P], M>> & CallOptions)?]
     : [Given<FilterKeys<paths[P], M>> & CallOptions];
 type Success<Operation> =
-  Operation extends Record<string | number, unknown> ? SuccessResponse<ResponseObjectMap<Operation>, MediaType> : never;
+  Operation extends Record<string | number, unknown> ? SuccessResponse<ResponseObjectMap<Operation>> : never;
 
 /** What a call answers. */
-export type DataOf<P extends keyof paths, M extends Method> = [Success<paths[P][M]>] extends [never | undefined]
+export type DataOf<P extends keyof paths, M extends Method> = [Success<paths[P][M]>] extends [undefined]
   ? void
   : Success<paths[P][M]>;
 

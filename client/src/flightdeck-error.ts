@@ -29,7 +29,7 @@ export class FlightdeckError extends Error {
 
   /** The connection could not be made, or broke before the whole answer had come. */
   static noAnswer(url: string, cause: unknown): FlightdeckError {
-    const reason = cause instanceof Error ? String((cause.cause as Error | undefined)?.message ?? cause.message) : '';
+    const { message: reason } = rootOf(cause);
     const detail = `${new URL(url).origin} does not answer${reason && `: ${reason}`}`;
     return new FlightdeckError(0, 'no_answer', detail, [], null, null, { cause });
   }
@@ -52,6 +52,12 @@ export class FlightdeckError extends Error {
   get isPassing(): boolean {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
+}
+
+/** Node's fetch says only that it failed; why is in its cause. */
+function rootOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error(String(error));
+  return error.cause instanceof Error && error.cause.message !== '' ? error.cause : error;
 }
 
 /** `Retry-After`, which is a number of seconds or a date. */

@@ -79,7 +79,7 @@ describe('a call', () => {
     it('rejects with what the problem document says, after one try', async () => {
       const { client, keys } = answeringFirst();
 
-      const refusal = client.post('/api/v1/tasks', { body: { title: '', priority: 'urgent' } });
+      const refusal = client.post('/api/v1/tasks', { body: { title: '' } });
 
       await expect(refusal).rejects.toBeInstanceOf(FlightdeckError);
       await expect(refusal).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { createClient, FlightdeckAgent, type FlightdeckEvent } from '@flightdeck/client';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { eventually } from '../../test/support/eventually.js';
 import { ServerProcess } from '../../test/support/server-process.js';
 
@@ -19,6 +19,7 @@ it('a server that is killed in the middle loses nothing for a client, an agent a
   const client = createClient({ url: server.url, retries: Infinity });
   const heard: FlightdeckEvent[] = [];
   const watch = client.watch('tasks', { onEvent: (event) => heard.push(event) });
+  onTestFinished(() => watch.close());
   await watch.ready;
   const agent = new FlightdeckAgent({
     url: server.url,
@@ -32,6 +33,7 @@ it('a server that is killed in the middle loses nothing for a client, an agent a
       return input.number;
     },
   });
+  onTestFinished(() => agent.stop());
   await agent.start();
 
   const creating = (async () => {
@@ -55,7 +57,4 @@ it('a server that is killed in the middle loses nothing for a client, an agent a
   const tasks = await client.get('/api/v1/tasks', { params: { query: { limit: 1000 } } });
   expect(tasks).toHaveLength(TASKS);
   for (const { status, output, input } of tasks) expect([status, output]).toEqual(['completed', input.number]);
-
-  watch.close();
-  await agent.stop();
 });
