@@ -133,7 +133,10 @@ export class HeldTask {
       const end = () => over.abort();
       signal.addEventListener('abort', end);
       const renewedAt = Date.now();
-      this.hurry = () => void sleep(renewedAt + PROGRESS_EVERY_MS - Date.now()).then(end);
+      this.hurry = () => {
+        this.hurry = () => undefined;
+        void sleep(renewedAt + PROGRESS_EVERY_MS - Date.now()).then(end);
+      };
       await sleep(pause, undefined, { signal: over.signal }).catch(() => undefined);
       this.hurry = () => undefined;
       signal.removeEventListener('abort', end);

@@ -2,7 +2,6 @@ import { io, type Socket } from 'socket.io-client';
 import { Backoff } from './backoff.js';
 import { comparePositions, Cursor } from './position.js';
 
-const ANSWER_WITHIN_MS = 10_000;
 const RECONNECT_AFTER_MS = 200;
 const RECONNECT_AT_MOST_AFTER_MS = 5_000;
 
@@ -157,9 +156,9 @@ class RoomWatch implements Watch {
     isOver: () => boolean,
   ): Promise<{ position: string; since: string }> {
     for (;;) {
-      const answer = (await this.socket
-        .timeout(ANSWER_WITHIN_MS)
-        .emitWithAck('join_room', { room, ...(since !== undefined && { since }) })) as Answer;
+      // Without a time limit: the answer comes after all that was missed. A broken connection rejects it.
+      const message = { room, ...(since !== undefined && { since }) };
+      const answer = (await this.socket.emitWithAck('join_room', message)) as Answer;
       if (isOver()) throw new Error('The connection was lost while joining');
       const { position, gap, oldest, status = 500, detail } = answer;
       if (position !== undefined) return { position, since: since ?? position };
