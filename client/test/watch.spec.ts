@@ -1,6 +1,7 @@
 import { createClient, type FlightdeckEvent, type Watch, type WatchOptions } from '@flightdeck/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventLog } from '../../src/platform/events/event-log.js';
+import { EventTail } from '../../src/platform/events/event-tail.js';
 import { encodePosition } from '../../src/platform/events/position.js';
 import { eventually } from '../../test/support/eventually.js';
 import { complete, lease, makeAgent, makeProject, makeTask } from '../../test/support/makers.js';
@@ -23,6 +24,7 @@ describe('a watch', () => {
   });
   beforeEach(async () => {
     project_id = (await makeProject(server)).id;
+    await told();
     heard = [];
   });
   afterEach(() => {
@@ -42,6 +44,8 @@ describe('a watch', () => {
     return opened;
   }
 
+  /** What happened so far was told: a watch that begins now does not hear of it. */
+  const told = () => server.app.get(EventTail).upToDate();
   const titles = () => heard.filter(({ type }) => type === 'task_created').map(({ data }) => data.title);
   const write = async (...names: string[]) => {
     for (const title of names) await makeTask(server, { title, project_id });
@@ -61,6 +65,7 @@ describe('a watch', () => {
 
   it('hears what happens in its rooms from now on', async () => {
     await write('before');
+    await told();
     const { position } = await watch(`project:${project_id}`);
 
     await write('first', 'second');
@@ -114,6 +119,7 @@ describe('a watch', () => {
 
   it('hears what happened in several rooms in one order, also what it missed', async () => {
     const agent = await makeAgent(server, { project_id });
+    await told();
     await watch([`agent:${agent.id}`, `project:${project_id}`, 'tasks']);
     const work = async () => {
       await makeTask(server, { project_id, agent_type: agent.type });
