@@ -1,6 +1,5 @@
-import type { Api } from './api.js';
+import type { FlightdeckClient, Run } from '@flightdeck/client';
 import type { FileAnalysis } from './analyse-file.js';
-import type { Run, Task } from './resources.js';
 import type { Scan } from './scan-folder.js';
 
 const PAGE = 200;
@@ -20,12 +19,13 @@ export function scanOf(run: Run): Scan {
 }
 
 /** Whether every file of the scan was analysed exactly once, by what the server says. */
-export async function checkAnalyses(api: Api, run: Run): Promise<Check> {
+export async function checkAnalyses(client: FlightdeckClient, run: Run): Promise<Check> {
   const { files } = scanOf(run);
   const check: Check = { files: files.length, attempts: 0, repeated: [], problems: [] };
   const missing = new Set(files);
 
-  for await (const task of api.list<Task>(`/api/v1/tasks?run_id=${run.id}&limit=${PAGE}&sort_order=asc`)) {
+  const query = { run_id: run.id, limit: PAGE, sort_order: 'asc' as const };
+  for await (const task of client.list('/api/v1/tasks', { params: { query } })) {
     if (task.step_key !== 'analyse') continue;
     const path = String(task.input.path);
     const output = task.output as FileAnalysis | null;

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { type Cleanup, stopProcess } from './cleanup.js';
@@ -55,7 +56,7 @@ function startAgent(
   onCrash: (name: string) => void,
   say: (text: string) => void,
 ) {
-  const child = spawn(process.execPath, [AGENT, url, type, name, String(crashAfter ?? '')], {
+  const child = spawn(process.execPath, [AGENT, url, type, `${type}_${randomUUID()}`, name, String(crashAfter ?? '')], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   let isStopping = false;

@@ -1,7 +1,7 @@
+import type { Task } from '@flightdeck/client';
 import { analyseFile, type FileAnalysis } from './analyse-file.js';
 import { rank, type Ranking } from './rank.js';
 import { writeReport } from './report.js';
-import type { Task } from './resources.js';
 import { scanFolder } from './scan-folder.js';
 
 type Job = (input: Record<string, unknown>) => Promise<unknown>;

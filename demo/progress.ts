@@ -1,4 +1,4 @@
-import type { RunEvent } from './run-events.js';
+import type { FlightdeckEvent } from '@flightdeck/client';
 
 export type StepState = 'waiting' | 'running' | 'completed' | 'failed' | 'skipped';
 
@@ -44,7 +44,7 @@ export class Progress {
   }
 
   /** The step that the event changed, if it is about one. */
-  apply({ type, data, task_id, timestamp }: RunEvent): StepProgress | null {
+  apply({ type, data, task_id, timestamp }: FlightdeckEvent): StepProgress | null {
     const step = this.steps.find(({ key }) => key === data.key || key === data.step_key);
     if (!step) return null;
     const at = Date.parse(timestamp);
@@ -72,4 +72,4 @@ export class Progress {
 }
 
 /** How the run ended, if this event is its end. */
-export const endOf = ({ type }: RunEvent): RunEnd | null => (RUN_ENDS.includes(type) ? (type as RunEnd) : null);
+export const endOf = ({ type }: FlightdeckEvent): RunEnd | null => (RUN_ENDS.includes(type) ? (type as RunEnd) : null);

@@ -1,12 +1,10 @@
-import { Api } from './api.js';
+import { createClient, type FlightdeckClient, type FlightdeckEvent, type Run, type Watch } from '@flightdeck/client';
 import { checkAnalyses, scanOf } from './check.js';
 import type { Cleanup } from './cleanup.js';
 import { type AgentTypes, demoWorkflow, STEP_KEYS } from './demo-workflow.js';
 import { countOf, type Display } from './display.js';
 import type { Fleet } from './fleet.js';
 import { endOf, Progress, type RunEnd } from './progress.js';
-import type { Run, Workflow } from './resources.js';
-import { type RunEvent, RunEvents } from './run-events.js';
 
 const SHOWN_PROBLEMS = 10;
 /** No step is silent for so long, not even while a lost lease runs out. */
@@ -26,56 +24,74 @@ interface DemoOptions {
 /** Registers the workflow, executes it, shows how it goes, and checks the result. Throws when anything is wrong. */
 export async function runDemo(cleanup: Cleanup, options: DemoOptions): Promise<void> {
   const { url, types, name, folder, reportPath, display } = options;
-  const api = new Api(url);
-  const events = new RunEvents(url);
-  cleanup.add(async () => events.close());
-
-  const workflow = await api.post<Workflow>('/api/v1/workflows', demoWorkflow(name, types), { creates: true });
-  await events.markPosition();
-  const { run } = await api.post<{ run: Run }>(
-    `/api/v1/workflows/${workflow.id}/execute`,
-    { input: { folder, report_path: reportPath } },
-    { creates: true },
-  );
+  const client = createClient({ url });
+  const workflow = await client.post('/api/v1/workflows', { body: demoWorkflow(name, types) });
+  const progress = new Progress(STEP_KEYS);
+  const { watch, ended } = follow(client, workflow.id, progress, display);
+  cleanup.add(async () => watch.close());
+  // Before the run begins, so that nothing of it is missed.
+  await watch.ready;
+  const { run } = await client.post('/api/v1/workflows/{id}/execute', {
+    params: { path: { id: workflow.id } },
+    body: { input: { folder, report_path: reportPath } },
+  });
   display.say(`Run ${run.id} of the workflow "${workflow.name}"`);
+  const ofRun = { params: { path: { id: run.id } } };
   let end: RunEnd | null = null;
   cleanup.add(async () => {
     // Interrupted: nobody would do the rest.
-    if (end === null) await api.post(`/api/v1/runs/${run.id}/cancel`, {}, { signal: AbortSignal.timeout(2_000) });
+    if (end === null) await client.post('/api/v1/runs/{id}/cancel', { ...ofRun, retries: 0, timeoutMs: 2_000 });
   });
 
-  const progress = new Progress(STEP_KEYS);
   display.show(progress.steps);
-  end = await Promise.race([follow(events, run.id, progress, display), events.failure]);
+  end = await ended;
   display.finish();
-  await conclude(api, await api.get<Run>(`/api/v1/runs/${run.id}`), end, progress, options);
+  await conclude(client, await client.get('/api/v1/runs/{id}', ofRun), end, progress, options);
 }
 
-/** Listens until the run has ended. */
-function follow(events: RunEvents, runId: string, progress: Progress, display: Display): Promise<RunEnd> {
-  return new Promise((resolve, reject) => {
-    const silence = setTimeout(() => reject(new Error('Nothing has been heard of the run for 2 minutes.')), SILENCE_MS);
-    const hear = (event: RunEvent) => {
+/** Listens until the workflow's only run has ended. */
+function follow(
+  client: FlightdeckClient,
+  workflowId: string,
+  progress: Progress,
+  display: Display,
+): { watch: Watch; ended: Promise<RunEnd> } {
+  let watch!: Watch;
+  const ended = new Promise<RunEnd>((resolve, reject) => {
+    const silence = setTimeout(
+      () => reject(new Error('Nothing has been heard of the run for 2 minutes.')),
+      SILENCE_MS,
+    ).unref();
+    const onEvent = (event: FlightdeckEvent) => {
       silence.refresh();
       const step = progress.apply(event);
       if (step) display.update(step);
       const end = endOf(event);
-      if (end === null) return;
-      clearTimeout(silence);
-      resolve(end);
+      if (end !== null) resolve(end);
     };
-    events.follow(runId, hear).catch(reject);
+    const onGap = () => reject(new Error('Some events of the run are gone'));
+    watch = client.watch(`workflow:${workflowId}`, { onEvent, onGap });
+    watch.closed.catch(reject);
   });
+  // Whoever awaits it hears of it; until then the start of the run may fail for the same reason.
+  ended.catch(() => undefined);
+  return { watch, ended };
 }
 
-async function conclude(api: Api, run: Run, end: RunEnd, progress: Progress, options: DemoOptions): Promise<void> {
+async function conclude(
+  client: FlightdeckClient,
+  run: Run,
+  end: RunEnd,
+  progress: Progress,
+  options: DemoOptions,
+): Promise<void> {
   const { display, fleet, mayCrash, reportPath } = options;
   if (end !== 'run_completed') {
     const reasons = run.steps.filter(({ error }) => error !== null).map(({ key, error }) => `${key}: ${textOf(error)}`);
     throw new Error([`The run ended with ${end}.`, ...reasons].join('\n  '));
   }
   const { is_truncated } = scanOf(run);
-  const check = await checkAnalyses(api, run);
+  const check = await checkAnalyses(client, run);
   if (is_truncated) display.say(`The folder holds more: only its first ${check.files} files were taken.`);
   if (mayCrash && fleet.crashed === null) display.say('No analyst crashed: there were too few files for it.');
   if (check.problems.length > 0) {

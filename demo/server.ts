@@ -1,3 +1,4 @@
+import { createClient } from '@flightdeck/client';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -21,9 +22,8 @@ export interface RunningServer {
 
 export async function isReady(url: string): Promise<boolean> {
   try {
-    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(2_000) });
-    const { status } = (await response.json()) as { status?: string };
-    return response.ok && status === 'ready';
+    const { status } = await createClient({ url, retries: 0, timeoutMs: 2_000 }).get('/health/ready');
+    return status === 'ready';
   } catch {
     return false;
   }

@@ -10,7 +10,8 @@ for (const mistake of mistakes) console.error(mistake);
 process.exitCode = mistakes.length === 0 ? 0 : 1;
 
 function mistakesInDockerfile() {
-  const admitted = new Set([...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, name]) => name));
+  const admitted = [...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, name]) => name);
+  const isAdmitted = (source) => admitted.some((name) => source === name || source.startsWith(`${name}/`));
   const known = knownVariables();
   const lines = read('docker/Dockerfile')
     .replaceAll(/\\\n\s*/g, '')
@@ -30,7 +31,7 @@ function mistakesInDockerfile() {
     const sources = words.filter((word) => !word.startsWith('--')).slice(0, -1);
     return sources.flatMap((source) => [
       ...(existsSync(inRoot(source)) ? [] : [`Dockerfile: ${source} does not exist`]),
-      ...(admitted.has(source) ? [] : [`.dockerignore: keeps ${source} from the Dockerfile`]),
+      ...(isAdmitted(source) ? [] : [`.dockerignore: keeps ${source} from the Dockerfile`]),
     ]);
   });
 }

@@ -9,6 +9,7 @@ const CHECKS = [
   ['Layers', 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs', 'src', '--config', '.dependency-cruiser.cjs'],
   ['Build', 'scripts/build.mjs'],
   ['openapi.json is up to date', 'dist/src/platform/docs/write-openapi.js', '--check'],
+  ['The types of the client are up to date', 'client/scripts/write-api-types.mjs', '--check'],
   ['Docker files', 'scripts/check-docker.mjs'],
 ];
 

@@ -4,7 +4,8 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { inRoot, ROOT } from './root.mjs';
 
-const FOLDERS = ['src', 'migrations', 'demo', 'bench'];
+const FOLDERS = ['client/src', 'src', 'migrations', 'demo', 'bench'];
+const SETTINGS = /^tsconfig.*\.json$|^package-lock\.json$/;
 
 /**
  * Sizes and times of all files together, not "is any file newer": that would miss a removed file, and one that a
@@ -20,8 +21,8 @@ export function fingerprintOfSources() {
 }
 
 function sourceFiles() {
-  const settings = readdirSync(ROOT).filter((name) => /^tsconfig.*\.json$|^package-lock\.json$/.test(name));
-  return [...settings, ...FOLDERS.flatMap(filesIn)].sort((a, b) => (a < b ? -1 : 1));
+  const settings = readdirSync(ROOT).filter((name) => SETTINGS.test(name));
+  return [...settings, 'client/tsconfig.json', ...FOLDERS.flatMap(filesIn)].sort((a, b) => (a < b ? -1 : 1));
 }
 
 function filesIn(folder) {

@@ -1,3 +1,4 @@
+import { createClient, FlightdeckAgent } from '@flightdeck/client';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -6,89 +7,74 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { eventually } from './support/eventually.js';
-import { call, ServerProcess } from './support/server-process.js';
+import { ServerProcess } from './support/server-process.js';
 
 // Real processes start here, several in some tests.
 vi.setConfig({ testTimeout: 120_000 });
 
 const DELIVERY_MS = 15_000;
 const ITEMS = 30;
-
-// oxlint-disable-next-line typescript/no-explicit-any
-type Json = any;
+const PAUSE_MS = 5;
 
 let server: ServerProcess;
+/** Repeats what a dead server did not answer. */
+const client = () => createClient({ url: server.url, retries: Infinity });
 afterEach(() => server.dispose());
 
-/** Leases and completes until told to stop; every result that the server accepted is noted. */
-function startAgent(url: string, agent_id: string, pause_ms = 5) {
-  const accepted: string[] = [];
-  let isStopped = false;
-  const work = async (): Promise<void> => {
-    while (!isStopped) {
-      const leased: Json = await call(url, 'POST', '/tasks/lease', { agent_id, max_tasks: 2, wait_seconds: 1 });
-      for (const { task, lease } of Array.isArray(leased) ? leased : []) {
-        await new Promise((resolve) => setTimeout(resolve, pause_ms));
-        const body = { lease_token: lease.token, output: { item: task.input.value } };
-        const done: Json = await call(url, 'POST', `/tasks/${task.id}/lease/complete`, body);
-        if (done.status === 'completed') accepted.push(task.id as string);
-      }
-    }
-  };
-  const running = work();
-  return {
-    accepted,
-    stop: () => {
-      isStopped = true;
-      return running;
+/** Completes what it gets until told to stop; notes what it gave. */
+async function startAgent(url: string) {
+  const given: string[] = [];
+  const agent = new FlightdeckAgent({
+    url,
+    key: 'one',
+    type: 'worker',
+    concurrency: 2,
+    onReport: () => undefined,
+    handler: async ({ id, input }) => {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      given.push(id);
+      return { item: input.value };
     },
-  };
+  });
+  await agent.start();
+  return { given, stop: () => agent.stop() };
 }
 
-async function startRun(url: string, agent_type: string): Promise<string> {
+async function startRun(agent_type: string): Promise<string> {
   const steps = [
     { key: 'first', agent_type, for_each: 'input.items', input: '${{ item }}', max_parallel: 4 },
     { key: 'second', agent_type, depends_on: ['first'], input: '${{ size(steps.first.output) }}' },
   ];
-  const workflow: Json = await call(url, 'POST', '/workflows', { name: 'Two steps', steps });
+  const { id } = await client().post('/api/v1/workflows', { body: { name: 'Two steps', steps } });
   const input = { items: Array.from({ length: ITEMS }, (_, index) => index) };
-  const { run }: Json = await call(url, 'POST', `/workflows/${workflow.id}/execute`, { input });
-  return run.id as string;
-}
-
-async function runTasks(url: string, run_id: string): Promise<Json[]> {
-  return call(url, 'GET', `/tasks?run_id=${run_id}&limit=1000`);
+  const { run } = await client().post('/api/v1/workflows/{id}/execute', { params: { path: { id } }, body: { input } });
+  return run.id;
 }
 
 describe('a server that is killed in the middle of a run', () => {
   it('goes on where it was: the run completes, each result is accepted once, the log is whole', async () => {
     server = await ServerProcess.prepare();
     await server.start();
-    const agent: Json = await call(server.url, 'POST', '/agents', {
-      name: 'One',
-      type: 'worker',
-      max_concurrent_tasks: 4,
-    });
-    const run_id = await startRun(server.url, 'worker');
-    const worker = startAgent(server.url, agent.id);
+    const run_id = await startRun('worker');
+    const ofRun = { params: { path: { id: run_id } } };
+    const worker = await startAgent(server.url);
 
-    await eventually(() => expect(worker.accepted.length).toBeGreaterThan(5));
+    await eventually(() => expect(worker.given.length).toBeGreaterThan(5));
     await server.signal('SIGKILL');
     await server.start();
     await eventually(
-      async () => expect((await call(server.url, 'GET', `/runs/${run_id}`)).status).toBe('completed'),
+      async () => expect((await client().get('/api/v1/runs/{id}', ofRun)).status).toBe('completed'),
       60_000,
     );
     await worker.stop();
 
-    const run: Json = await call(server.url, 'GET', `/runs/${run_id}`);
-    expect(run.steps[0].output.map(({ item }: Json) => item)).toEqual(
-      Array.from({ length: ITEMS }, (_, index) => index),
-    );
-    const tasks = await runTasks(server.url, run_id);
+    const { steps } = await client().get('/api/v1/runs/{id}', ofRun);
+    expect(steps[0]!.output).toEqual(Array.from({ length: ITEMS }, (_, item) => ({ item })));
+    const tasks = await client().get('/api/v1/tasks', { params: { query: { run_id, limit: 1000 } } });
     expect(tasks).toHaveLength(ITEMS + 1);
     for (const { id } of tasks) {
-      const types = (await call<Json[]>(server.url, 'GET', `/tasks/${id}/events`)).map(({ type }) => type as string);
+      const events = await client().get('/api/v1/tasks/{id}/events', { params: { path: { id } } });
+      const types = events.map(({ type }) => type);
       expect(types.filter((type) => type === 'task_completed')).toHaveLength(1);
       expect(types.filter((type) => type === 'task_created')).toHaveLength(1);
       expect(types).toContain('task_started');
@@ -100,15 +86,12 @@ describe('an agent that is killed', () => {
   it('loses its task to another one within 15 seconds, with default settings', async () => {
     server = await ServerProcess.prepare();
     await server.start();
-    for (const name of ['doomed', 'heir'])
-      await call(server.url, 'POST', '/agents', { name, key: name, type: 'worker' });
-    const task: Json = await call(server.url, 'POST', '/tasks', { title: 'Only one', agent_type: 'worker' });
+    await client().post('/api/v1/agents', { body: { name: 'heir', key: 'heir', type: 'worker' } });
+    const task = await client().post('/api/v1/tasks', { body: { title: 'Only one', agent_type: 'worker' } });
     const script = `
-      const post = (path, body) => fetch('${server.url}/api/v1' + path, { method: 'POST',
-        headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }).then((answer) => answer.json());
-      const [{ task, lease }] = await post('/tasks/lease', { agent_id: 'doomed' });
-      console.log('leased');
-      setInterval(() => post('/tasks/' + task.id + '/lease/heartbeat', { lease_token: lease.token }), 1000);`;
+      import { FlightdeckAgent } from '@flightdeck/client';
+      const handler = () => new Promise(() => console.log('leased'));
+      await new FlightdeckAgent({ url: '${server.url}', key: 'doomed', type: 'worker', handler }).run();`;
     const agent = spawn(process.execPath, ['--input-type=module', '-e', script]);
     await once(agent.stdout, 'data');
     const gone = once(agent, 'exit');
@@ -116,8 +99,8 @@ describe('an agent that is killed', () => {
     await gone;
     const killedAt = Date.now();
 
-    const second: Json = await eventually(async () => {
-      const [leased]: Json[] = await call(server.url, 'POST', '/tasks/lease', { agent_id: 'heir', wait_seconds: 20 });
+    const second = await eventually(async () => {
+      const [leased] = await client().post('/api/v1/tasks/lease', { body: { agent_id: 'heir', wait_seconds: 20 } });
       expect(leased).toBeDefined();
       return leased;
     }, 30_000);
@@ -132,14 +115,11 @@ describe('a server that is told to stop', () => {
   it('ends with 0 though an agent waits and a connection is open, and says what it does', async () => {
     server = await ServerProcess.prepare();
     await server.start();
-    const agent: Json = await call(server.url, 'POST', '/agents', { name: 'One', type: 'worker' });
-    const waiting = fetch(`${server.url}/api/v1/tasks/lease`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ agent_id: agent.id, wait_seconds: 30 }),
-    });
+    const { id } = await client().post('/api/v1/agents', { body: { name: 'One', type: 'worker' } });
+    const waiting = client().post('/api/v1/tasks/lease', { body: { agent_id: id, wait_seconds: 30 }, retries: 0 });
     await eventually(async () => {
-      const { last_heartbeat, last_activity, status }: Json = await call(server.url, 'GET', `/agents/${agent.id}`);
+      const agent = await client().get('/api/v1/agents/{id}', { params: { path: { id } } });
+      const { last_heartbeat, last_activity, status } = agent;
       expect(last_heartbeat ?? last_activity ?? status).not.toBeNull();
     });
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -147,7 +127,7 @@ describe('a server that is told to stop', () => {
     const code = await server.signal('SIGINT');
 
     expect(code).toBe(0);
-    expect(await (await waiting).json()).toEqual([]);
+    expect(await waiting).toEqual([]);
     expect(server.output).toContain('is ready');
     expect(server.output).toContain('SIGINT');
   });

@@ -98,17 +98,3 @@ export async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
-
-/** A client that repeats what a dead server did not answer. */
-// oxlint-disable-next-line typescript/no-explicit-any
-export async function call<Body = any>(url: string, method: string, path: string, body?: unknown): Promise<Body> {
-  return eventually(async () => {
-    const response = await fetch(`${url}/api/v1${path}`, {
-      method,
-      ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
-    });
-    const answer = (await response.json()) as Body;
-    if (response.status >= 500) throw new Error(`${response.status} ${JSON.stringify(answer)}`);
-    return answer;
-  }, 60_000);
-}

@@ -65,9 +65,7 @@ export class Environment {
   SWEEP_EVERY_SECONDS: number = 2;
 
   /** A tick of a schedule that no server saw in time is made up for within so many seconds; later it is left out. */
-  @IsInt()
-  @Min(0)
-  @Max(604_800)
+  @IsWhole(0, 604_800)
   SCHEDULE_CATCH_UP_SECONDS: number = 300;
 
   /** How long the answer to a request with an Idempotency-Key is kept, in hours. */
