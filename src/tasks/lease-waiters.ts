@@ -1,4 +1,5 @@
-import { type BeforeApplicationShutdown, Injectable } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/common';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AgentPresence } from '../agents/agent-presence.js';
 import { Environment } from '../platform/config/environment.js';
 import { openScope } from '../platform/database/transaction-scope.js';
@@ -33,6 +34,8 @@ interface Poll {
 @Injectable()
 export class LeaseWaiters implements BeforeApplicationShutdown {
   private readonly waiters = new Set<Waiter>();
+  private readonly logger = new Logger(LeaseWaiters.name);
+  private readonly keysToOffer = new Set<string>();
   private readonly polls = new WeakMap<AbortSignal, Poll>();
   private signsOfLife: NodeJS.Timeout | null = null;
   private readonly signOfLifeMs: number;
@@ -88,18 +91,21 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
 
   @Live('task_*')
   onTaskEvent({ type, data, task_id, project_id, created_at }: LoggedEvent): void {
-    const { old_status, agent_id, wanted } = data as {
+    const { old_status, agent_id, wanted, concurrency_key } = data as {
       old_status?: TaskStatus;
       agent_id?: string;
       wanted?: Wanted | null;
+      concurrency_key?: string | null;
     };
     // Its slot is free again.
     if (old_status === TaskStatus.InProgress && agent_id) this.wakeAgent(agent_id);
     if (type === 'task_assigned') this.wakeAll();
+    // Its slot may be for another task; and a new task may have none.
+    if (concurrency_key && (old_status === TaskStatus.InProgress || wanted)) void this.offerOfKey(concurrency_key);
     if (!wanted || !task_id) return;
     const ms = wanted.ready_at === null ? 0 : new Date(wanted.ready_at).getTime() - created_at.getTime();
     if (ms > 0) this.nextReady.expect(ms);
-    else this.offer({ task_id, wanted, project_id, tried: new Set() });
+    else if (!concurrency_key) this.offer({ task_id, wanted, project_id, tried: new Set() });
   }
 
   /** It may do more, or other, work than before. */
@@ -131,6 +137,21 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       offer.tried.add(waiter.worker.agent_id);
       waiter.offer = offer;
       return this.leave(waiter);
+    }
+  }
+
+  /** One look for all events of the same key that come meanwhile. */
+  private async offerOfKey(key: string): Promise<void> {
+    if (this.waiters.size === 0 || this.keysToOffer.has(key)) return;
+    this.keysToOffer.add(key);
+    await nextTurn();
+    this.keysToOffer.delete(key);
+    try {
+      for (const { id, project_id, ...wanted } of await this.dispatch.readyOfKey(key)) {
+        this.offer({ task_id: id, project_id, wanted: { ...wanted, ready_at: null }, tried: new Set() });
+      }
+    } catch (error) {
+      this.logger.warn(`Tasks with the concurrency key ${key} were not offered: ${(error as Error).message}`);
     }
   }
 

@@ -32,6 +32,8 @@ export function newTask(fields: Partial<Task> & { title: string }): Task {
     unmet_dependencies: 0,
     has_dependents: false,
     is_held: false,
+    concurrency_key: null,
+    concurrency_limit: null,
     attempt: 0,
     max_attempts: 3,
     timeout_seconds: null,

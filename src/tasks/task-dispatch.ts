@@ -17,6 +17,7 @@ import { Task } from './task.entity.js';
 import {
   COMPLETE,
   COMPLETE_IN_RUN,
+  HAS_SLOT,
   LEASE,
   LEASE_SEVERAL,
   REMEMBER_LEASE,
@@ -31,6 +32,9 @@ import { TaskAssigned, TaskCompleted, TaskProgressUpdated } from './tasks.events
 
 const MAX_OUTPUT_BYTES = 1_048_576;
 const SWEEP_BATCH = 1000;
+const MAX_OFFERS_OF_KEY = 10;
+/** How often a lease that lost a race for a slot is tried again at once. */
+const TRIES_FOR_SLOT = 5;
 const EXPIRED = statement(
   'expired_leases',
   'SELECT id FROM tasks WHERE lease_expires_at < now() ORDER BY lease_expires_at LIMIT $1',
@@ -38,7 +42,18 @@ const EXPIRED = statement(
 
 const IS_READY = statement(
   'is_task_ready',
-  `SELECT FROM tasks WHERE id = $1 AND status = 'pending' AND ready_at <= now()`,
+  `SELECT FROM tasks t WHERE t.id = $1 AND t.status = 'pending' AND t.ready_at <= now() AND ${HAS_SLOT}`,
+);
+
+/** Tasks with the concurrency key $1 that may be leased, as far as there are slots. */
+const READY_OF_KEY = statement(
+  'ready_tasks_of_key',
+  `SELECT t.id, t.project_id, t.agent_type, CASE WHEN t.assignment_is_fixed THEN t.assigned_agent_id END AS agent_id,
+          t.required_capabilities
+   FROM tasks t
+   WHERE t.concurrency_key = $1 AND t.status = 'pending' AND t.ready_at <= now() AND ${HAS_SLOT}
+   ORDER BY t.priority DESC, t.ready_at
+   LIMIT ${MAX_OFFERS_OF_KEY}`,
 );
 
 /** What the holder's call left behind, so that the same call again is known from another one with the same token. */
@@ -59,6 +74,15 @@ export interface Worker {
   my_status: AgentStatus;
   my_project_id: string | null;
   my_capabilities: string[];
+}
+
+/** A task that may be leased, and by whom. */
+export interface ReadyTask {
+  id: string;
+  project_id: string | null;
+  agent_type: string | null;
+  agent_id: string | null;
+  required_capabilities: string[];
 }
 
 export interface LeaseRequest {
@@ -85,12 +109,19 @@ export class TaskDispatch {
   ) {}
 
   /** What the agent gets right now, possibly nothing. Throws AgentNotFound. */
-  async lease({ agent_id, max_tasks, lease_seconds }: LeaseRequest): Promise<{ worker: Worker; tasks: TaskRow[] }> {
+  async lease(request: LeaseRequest): Promise<{ worker: Worker; tasks: TaskRow[] }> {
+    for (let tries = 1; ; tries++) {
+      const { is_contended, ...result } = await this.leaseOnce(request);
+      if (result.tasks.length > 0 || !is_contended || tries === TRIES_FOR_SLOT) return result;
+    }
+  }
+
+  private async leaseOnce({ agent_id, max_tasks, lease_seconds }: LeaseRequest) {
     actAsAgent(agent_id);
     const ids = (count: number) => Array.from({ length: count }, newId);
     const metadata = JSON.stringify(eventOrigin().metadata);
     const leasing = max_tasks === 1 ? LEASE : LEASE_SEVERAL;
-    const rows = await this.database.query<TaskRow & Worker & Record<string, unknown>>(leasing, [
+    const rows = await this.database.query<TaskRow & Worker & { is_contended: boolean }>(leasing, [
       agent_id,
       max_tasks,
       lease_seconds,
@@ -109,7 +140,12 @@ export class TaskDispatch {
     } else {
       await this.noteIdle(worker);
     }
-    return { worker, tasks };
+    return { worker, tasks, is_contended: worker.is_contended };
+  }
+
+  /** What a free slot of a concurrency key could be for. */
+  readyOfKey(concurrency_key: string): Promise<ReadyTask[]> {
+    return this.database.query<ReadyTask & Record<string, unknown>>(READY_OF_KEY, [concurrency_key]);
   }
 
   async isReady(id: string): Promise<boolean> {

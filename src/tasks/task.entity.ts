@@ -21,6 +21,7 @@ export interface TaskFailure {
 @Index('ix_tasks__leasable', { synchronize: false })
 @Index('ix_tasks__ready_at', { synchronize: false })
 @Index('ix_tasks__lease_expires_at', { synchronize: false })
+@Index('ix_tasks__concurrency_key', { synchronize: false })
 export class Task extends TimestampedEntity {
   @Column({ type: 'uuid', nullable: true })
   project_id: string | null;
@@ -105,6 +106,13 @@ export class Task extends TimestampedEntity {
   /** Its run is paused, has not begun, or has enough of its step's tasks ready: not to be leased. */
   @Column({ type: 'boolean' })
   is_held: boolean;
+
+  /** With it, only so many tasks of the same key are in progress at once. Begins with the project. */
+  @Column({ type: 'text', nullable: true })
+  concurrency_key: string | null;
+
+  @Column({ type: 'integer', nullable: true })
+  concurrency_limit: number | null;
 
   @Column({ type: 'integer' })
   attempt: number;

@@ -28,7 +28,8 @@ export const READY_AT = `CASE WHEN status = 'pending' AND NOT is_held THEN great
 const INSERTED = `
   id, project_id, workflow_id, run_id, step_key, item_index, title, description, instructions, task_type, status,
   priority, agent_type, assigned_agent_id, assignment_is_fixed, allowed_agent_ids, required_capabilities, input,
-  tags, metadata, unmet_dependencies, has_dependents, is_held, attempt, max_attempts, retry, timeout_seconds,
+  tags, metadata, unmet_dependencies, has_dependents, is_held, concurrency_key,
+  concurrency_limit, attempt, max_attempts, retry, timeout_seconds,
   scheduled_at, progress_percentage, subtasks_completed, subtasks_total, estimated_duration_minutes, quality_score,
   complexity_score, effort_points, due_date, is_urgent, requires_review, cancel_requested, created_by`;
 
@@ -55,6 +56,7 @@ const taskEvent = (type: string, alias: string, more: string, agent: string = `$
   ${alias}.run_id,
   jsonb_build_object('task_id', ${alias}.id, 'project_id', ${alias}.project_id, 'workflow_id', ${alias}.workflow_id,
     'run_id', ${alias}.run_id, 'agent_id', ${agent}, 'step_key', ${alias}.step_key, 'title', ${alias}.title,
+    'concurrency_key', ${alias}.concurrency_key,
     'new_status', ${alias}.status, 'progress', ${alias}.progress_percentage, 'attempt', ${alias}.attempt, ${more})`;
 
 const EVENT_COLUMNS = `type, source, severity, actor_type, actor_id, project_id, agent_id, task_id, workflow_id, run_id,
@@ -100,6 +102,10 @@ const NO_PROJECT = `'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid`;
 const BEFORE_ALL = `'00000000-0000-0000-0000-000000000000'::uuid`;
 const PROJECT = `coalesce(t.project_id, ${NO_PROJECT})`;
 
+/** How many slots of the task's concurrency key are taken. */
+const TAKEN_SLOTS = '(SELECT count(*) FROM concurrency_slots s WHERE s.key = t.concurrency_key)';
+export const HAS_SLOT = `(t.concurrency_key IS NULL OR t.concurrency_limit > ${TAKEN_SLOTS})`;
+
 /** What agent `me` may be given from a lane, between two projects in the order of turns. */
 const leasable = (low: string, high: string): string => `
   coalesce(t.assigned_agent_id::text, t.agent_type, '*') = lane.name
@@ -111,7 +117,11 @@ const leasable = (low: string, high: string): string => `
   AND ${PROJECT} > ${low} AND ${PROJECT} <= ${high}
   AND (me.project_id IS NULL OR t.project_id = me.project_id)
   AND t.required_capabilities <@ me.capabilities
-  AND (t.allowed_agent_ids IS NULL OR me.id = ANY (t.allowed_agent_ids))`;
+  AND (t.allowed_agent_ids IS NULL OR me.id = ANY (t.allowed_agent_ids))
+  AND ${HAS_SLOT}`;
+
+const CANDIDATE = `t.id, t.priority, t.ready_at, ${PROJECT} AS project, t.concurrency_key,
+  CASE WHEN t.concurrency_key IS NOT NULL THEN t.concurrency_limit - ${TAKEN_SLOTS} END AS free_slots`;
 
 const LANES = `
   CROSS JOIN LATERAL (VALUES (me.id::text, me.id, NULL), (me.type, NULL, me.type), ('*', NULL, NULL))
@@ -122,7 +132,7 @@ const LANES = `
 const PASSES = `(VALUES (1, $4::uuid, ${NO_PROJECT}), (2, ${BEFORE_ALL}, $4::uuid)) AS pass (n, low, high)`;
 
 const found = (low: string, high: string): string => `
-  SELECT t.id, t.priority, t.ready_at, ${PROJECT} AS project FROM tasks t WHERE ${leasable(low, high)}
+  SELECT ${CANDIDATE} FROM tasks t WHERE ${leasable(low, high)}
   ORDER BY ${PROJECT}, t.ready_at, t.id LIMIT least($2::int, me.free_slots) + ${SPARE_CANDIDATES}`;
 
 /** The first ones in the order of turns: all that one task needs. */
@@ -143,7 +153,7 @@ const NEXT_OF_EACH_PROJECT = `
       WHERE turns.place < least($2::int, me.free_slots))
     SELECT turns.project, pass.n AS pass FROM turns) AS turn
   CROSS JOIN LATERAL (
-    SELECT t.id, t.priority, t.ready_at, ${PROJECT} AS project FROM tasks t
+    SELECT ${CANDIDATE} FROM tasks t
     WHERE ${leasable(BEFORE_ALL, NO_PROJECT)} AND ${PROJECT} = turn.project
     ORDER BY t.ready_at, t.id LIMIT least($2::int, me.free_slots)) AS found
   WHERE me.free_slots > 0`;
@@ -161,20 +171,40 @@ const leasing = (candidates: string): string => `
             ARRAY(SELECT json_array_elements_text(a.configuration -> 'capabilities')) AS capabilities
      FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
    ), candidates AS (
-     SELECT c.id, row_number() OVER (ORDER BY c.priority DESC, c.turn, c.pass, c.project, c.ready_at, c.id) AS place
+     SELECT c.id, c.concurrency_key,
+            row_number() OVER (ORDER BY c.priority DESC, c.turn, c.pass, c.project, c.ready_at, c.id) AS place
      FROM (
-       SELECT found.*, row_number() OVER (
-                PARTITION BY found.priority, found.project ORDER BY found.ready_at, found.id) AS turn
+       SELECT found.*,
+              row_number() OVER (PARTITION BY found.priority, found.project ORDER BY found.ready_at, found.id) AS turn,
+              row_number() OVER (PARTITION BY found.concurrency_key
+                                 ORDER BY found.priority DESC, found.ready_at, found.id) AS of_key
        FROM (${candidates}) AS found) AS c
+     WHERE c.concurrency_key IS NULL OR c.of_key <= c.free_slots
    ), picked AS (
-     SELECT t.id, row_number() OVER () AS n
+     SELECT t.*, row_number() OVER () AS n
      FROM (
-       SELECT t.id FROM tasks t JOIN candidates c ON c.id = t.id
+       SELECT t.id, t.concurrency_key, t.concurrency_limit FROM tasks t JOIN candidates c ON c.id = t.id
        WHERE t.status = 'pending' AND t.ready_at <= now()
        ORDER BY c.place
        LIMIT (SELECT least($2::int, me.free_slots) FROM me)
        FOR UPDATE OF t SKIP LOCKED
      ) AS t
+   ), slots AS (
+     -- Two leases at once may choose the same number: then one of them has no slot, and tries again. So they choose in
+     -- an order of their own.
+     INSERT INTO concurrency_slots (key, number, task_id)
+     SELECT p.concurrency_key, free.number, p.id
+     FROM (SELECT picked.*, row_number() OVER (PARTITION BY concurrency_key ORDER BY n) AS of_key
+           FROM picked WHERE concurrency_key IS NOT NULL) AS p
+     CROSS JOIN LATERAL (
+       SELECT f.number FROM generate_series(1, p.concurrency_limit) AS f (number)
+       WHERE NOT EXISTS (SELECT FROM concurrency_slots s WHERE s.key = p.concurrency_key AND s.number = f.number)
+       ORDER BY hashtext(f.number::text || ($5::uuid[])[1]::text), f.number
+       OFFSET p.of_key - 1 LIMIT 1
+     ) AS free
+     ORDER BY p.concurrency_key, free.number
+     ON CONFLICT DO NOTHING
+     RETURNING task_id
    ), leased AS (
      UPDATE tasks t
      SET status = 'in_progress', attempt = t.attempt + 1, assigned_agent_id = $1, cancel_requested = false,
@@ -182,7 +212,9 @@ const leasing = (candidates: string): string => `
          deadline_at = now() + make_interval(secs => t.timeout_seconds),
          lease_expires_at = least(now() + make_interval(secs => $3), now() + make_interval(secs => t.timeout_seconds)),
          started_at = now(), updated_at = now(), error = NULL
-     FROM picked WHERE t.id = picked.id
+     FROM picked
+     WHERE t.id = picked.id
+       AND (picked.concurrency_key IS NULL OR EXISTS (SELECT FROM slots WHERE slots.task_id = picked.id))
      RETURNING t.*, picked.n
    ), agent AS (
      UPDATE agents a
@@ -204,7 +236,9 @@ const leasing = (candidates: string): string => `
      FROM agent a, me WHERE me.status <> 'busy'
    )
    SELECT me.id AS agent_id, me.type AS my_type, me.status AS my_status, me.project_id AS my_project_id,
-          me.is_draining AS my_draining, me.capabilities AS my_capabilities, me.free_slots AS my_free_slots, t.*,
+          me.is_draining AS my_draining, me.capabilities AS my_capabilities, me.free_slots AS my_free_slots,
+          (SELECT count(*) FROM leased) < (SELECT count(*) FROM candidates c WHERE c.concurrency_key IS NOT NULL)
+            AS is_contended, t.*,
           ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
           ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1) AS dependents,
           (SELECT a.name FROM agents a WHERE a.id = $1) AS assigned_agent_name

@@ -13,6 +13,7 @@ export interface TaskSubject {
   title: string;
   status: TaskStatus;
   progress_percentage: number;
+  concurrency_key: string | null;
 }
 
 /** What dispatch must know to wake the agents that a task could be for. */
@@ -70,9 +71,12 @@ abstract class TaskStatusEvent extends TaskEvent {
   readonly old_status: TaskStatus | null;
   readonly new_status: TaskStatus;
   readonly progress: number;
+  /** With it the task takes a slot while it is in progress. */
+  readonly concurrency_key: string | null;
 
   constructor(task: TaskSubject, old_status: TaskStatus | null) {
     super(task);
+    this.concurrency_key = task.concurrency_key;
     this.old_status = old_status;
     this.new_status = task.status;
     this.progress = task.progress_percentage;

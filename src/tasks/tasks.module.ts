@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AgentsModule } from '../agents/agents.module.js';
 import { ProjectsModule } from '../projects/projects.module.js';
+import { ConcurrencySlot } from './concurrency-slot.entity.js';
 import { LeaseWaiters } from './lease-waiters.js';
 import { LeasesController } from './leases.controller.js';
 import { NextReady } from './next-ready.js';
@@ -20,7 +21,7 @@ import { TasksProcessor } from './tasks.processor.js';
 import { TasksService } from './tasks.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([Task, TaskDependency]), AgentsModule, ProjectsModule],
+  imports: [TypeOrmModule.forFeature([Task, TaskDependency, ConcurrencySlot]), AgentsModule, ProjectsModule],
   controllers: [LeasesController, TasksController],
   providers: [
     TasksService,

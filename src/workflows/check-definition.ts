@@ -10,7 +10,25 @@ export function checkDefinition(definition: Definition, at: string): FieldError[
   // The order is needed to know which steps an expression may speak of.
   if (errors.length > 0) return errors;
   const graph = graphOf(definition);
-  return definition.steps.flatMap((step, index) => checkExpressions({ graph, step, at: `${at}/${index}` }));
+  return [
+    ...definition.steps.flatMap((step, index) => checkExpressions({ graph, step, at: `${at}/${index}` })),
+    ...checkConcurrency(definition, at.replace(/steps$/, 'concurrency/key')),
+  ];
+}
+
+/** It stands for all steps: what only some of them know it cannot use. */
+function checkConcurrency({ concurrency }: Definition, pointer: string): FieldError[] {
+  if (!concurrency) return [];
+  const expression = bare(concurrency.key);
+  try {
+    const strays = ['item', 'index', 'steps'].filter((name) =>
+      name === 'steps' ? [...stepsIn(expression)].length > 0 : uses(expression, name),
+    );
+    return strays.map((name) => ({ pointer, detail: `${name} is not known here, only input, run and workflow` }));
+  } catch (error) {
+    if (error instanceof ExpressionFailed) return [{ pointer, detail: error.message }];
+    throw error;
+  }
 }
 
 /** Keys in groups that may run together, in order. The definition must be sound. */
@@ -51,10 +69,10 @@ function checkExpressions({ graph, step, at }: { graph: Graph; step: Step; at: s
       (detail) => `${detail} (in: ${expression})`,
     );
   };
-  return textsOf(step).flatMap(({ text, pointer, is_expression }) => {
+  return textsOf(step).flatMap(({ text, pointer, is_expression, is_of_step = false }) => {
     try {
       const expressions = is_expression ? [bare(text)] : expressionsIn(text);
-      const mayUseItem = !is_expression && step.for_each !== undefined;
+      const mayUseItem = !is_of_step && step.for_each !== undefined;
       const details = expressions.flatMap((expression) => check(expression, mayUseItem));
       return details.map((detail) => ({ pointer: at + pointer, detail }));
     } catch (error) {
@@ -77,14 +95,17 @@ interface StepText {
   pointer: string;
   /** It is an expression, with or without braces; otherwise it may hold some. */
   is_expression: boolean;
+  /** It is evaluated once, not for each task. */
+  is_of_step?: boolean;
 }
 
 /** Where a step may have expressions. */
-function textsOf({ when, for_each, name, instructions, input }: Step): StepText[] {
+function textsOf({ when, for_each, concurrency, name, instructions, input }: Step): StepText[] {
   return [
     ...Object.entries({ when, for_each }).flatMap(([key, text]) =>
-      text === undefined ? [] : [{ text, pointer: `/${key}`, is_expression: true }],
+      text === undefined ? [] : [{ text, pointer: `/${key}`, is_expression: true, is_of_step: true }],
     ),
+    ...(concurrency ? [{ text: concurrency.key, pointer: '/concurrency/key', is_expression: true }] : []),
     ...textsIn({ name, instructions, input }, ''),
   ];
 }

@@ -27,10 +27,21 @@ export interface Step {
   /** How many tasks of a `for_each` may be ready or in progress at once. */
   max_parallel?: number;
   on_failure?: OnFailure;
+  /** In place of the workflow's. */
+  concurrency?: Concurrency;
+}
+
+/** At most `limit` tasks with the same key are in progress at once, in whatever runs and workflows of the project. */
+export interface Concurrency {
+  /** Expression; its value is the key. */
+  key: string;
+  limit: number;
 }
 
 export interface Definition {
   steps: Step[];
+  /** Of the tasks of all steps that have none of their own. */
+  concurrency?: Concurrency;
 }
 
 export const graphOf = ({ steps }: Definition): Graph =>

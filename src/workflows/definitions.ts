@@ -20,6 +20,7 @@ export class Definitions {
     const errors = check(given.definition, given.pointer, ids);
     if (errors.length > 0) throw new InvalidInput(errors);
     return {
+      ...given.definition,
       steps: given.definition.steps.map((step) =>
         step.agent_id ? { ...step, agent_id: ids.get(step.agent_id) } : step,
       ),

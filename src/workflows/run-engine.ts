@@ -136,7 +136,7 @@ export class RunEngine {
       }
       const { id: run_id } = run;
       const fields = { project_id: workflow.project_id, workflow_id: workflow.id, run_id, allowed_agent_ids };
-      const tasks = tasksOf(definition, scope, fields);
+      const tasks = tasksOf(definition, scope, fields, run.definition!.concurrency);
       step.moveTo(StepStatus.Running, now);
       step.tasks_total = tasks.length;
       run.total_tasks += tasks.length;

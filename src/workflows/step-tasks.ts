@@ -1,7 +1,7 @@
 import { newTask } from '../tasks/new-task.js';
 import { DEFAULT_RETRY } from '../tasks/retry-policy.js';
 import type { Task } from '../tasks/task.entity.js';
-import type { Step } from './definition.js';
+import type { Concurrency, Step } from './definition.js';
 import { bounded, Budget, evaluate, ExpressionFailed, type Scope } from './expressions.js';
 import { bare, fill, fillAsText } from './template.js';
 
@@ -10,6 +10,7 @@ const MAX_ITEMS = 10_000;
 const TIME_LIMIT_MS = { step: 250, items: 250, all_items: 5_000 };
 const FEW_ITEMS = 100;
 const MAX_TITLE = 500;
+const MAX_KEY = 255;
 
 /** What a task has from its run, whatever the step. */
 export interface RunFields {
@@ -29,7 +30,8 @@ export function isWanted({ when }: Step, scope: Scope): boolean {
 }
 
 /** The tasks of a step: one, or one for each item. Throws ExpressionFailed. */
-export function tasksOf(step: Step, scope: Scope, run: RunFields): Task[] {
+export function tasksOf({ concurrency, ...own }: Step, scope: Scope, run: RunFields, common?: Concurrency): Task[] {
+  const step = { ...own, concurrency: concurrency ?? common };
   const items = itemsOf(step, scope);
   if (!items) return bounded(TIME_LIMIT_MS.step, () => [taskOf(step, scope, run, new Budget())]);
   const tasks: Task[] = [];
@@ -83,12 +85,31 @@ function taskOf(step: Step, scope: Scope, run: RunFields, budget: Budget): Task 
     ...(step.max_attempts !== undefined && { max_attempts: step.max_attempts }),
     retry: { ...DEFAULT_RETRY, ...step.retry },
     timeout_seconds: step.timeout_seconds ?? null,
+    ...slotOf(step, scope, run),
     // A task's input is an object: another value is its field `value`.
     input:
       typeof input === 'object' && input !== null && !Array.isArray(input)
         ? (input as Record<string, unknown>)
         : { value: input },
   });
+}
+
+/** Which slot the task needs, if any. Keys of different projects do not meet. */
+function slotOf(
+  { concurrency }: Step,
+  scope: Scope,
+  { project_id }: RunFields,
+): Pick<Task, 'concurrency_key' | 'concurrency_limit'> {
+  if (!concurrency) return { concurrency_key: null, concurrency_limit: null };
+  const key = evaluate(bare(concurrency.key), scope);
+  if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') {
+    throw new ExpressionFailed(`A concurrency key must be text or a number, not ${typeName(key)}: ${concurrency.key}`);
+  }
+  const text = String(key);
+  if (text.length > MAX_KEY) {
+    throw new ExpressionFailed(`A concurrency key has at most ${MAX_KEY} characters: ${concurrency.key}`);
+  }
+  return { concurrency_key: `${project_id ?? ''}/${text}`, concurrency_limit: concurrency.limit };
 }
 
 function titleOf({ key, name = key }: Step, scope: Scope, budget: Budget): string {

@@ -12,6 +12,28 @@ import { OnFailure } from '../run-state.js';
 const MAX_STEPS = 500;
 const MAX_EXPRESSION = 10_000;
 
+export class ConcurrencyDto {
+  @TextField({
+    min: 1,
+    max: MAX_EXPRESSION,
+    description: 'Expression whose value is the key, e.g. input.repository or "gpu"',
+    example: 'input.repository',
+  })
+  key: string;
+
+  @WholeField({ min: 1, max: 1000, description: 'How many tasks with this key may be in progress at once' })
+  limit: number;
+}
+
+const ConcurrencyField = (description: string) =>
+  applyDecorators(
+    ApiPropertyOptional({ type: ConcurrencyDto, description }),
+    Optional(),
+    IsObject(),
+    ValidateNested(),
+    Type(() => ConcurrencyDto),
+  );
+
 export class StepDto {
   @PatternField(/^[a-z][a-z0-9_]{0,99}$/, 'key must begin with a-z and have only a-z, 0-9 and _', {
     example: 'analyse',
@@ -75,6 +97,9 @@ export class StepDto {
 
   @ChoiceField(OnFailure, 'OnFailure', { is: 'optional', default: OnFailure.Fail })
   on_failure?: OnFailure;
+
+  @ConcurrencyField("For this step's tasks, in place of the workflow's; item and index may be used")
+  concurrency?: ConcurrencyDto;
 }
 
 export const StepsField = (is: 'required' | 'optional') =>
@@ -92,4 +117,7 @@ export const StepsField = (is: 'required' | 'optional') =>
 export class DefinitionDto {
   @StepsField('required')
   steps: StepDto[];
+
+  @ConcurrencyField('For the tasks of all steps that have none of their own; of input, run and workflow')
+  concurrency?: ConcurrencyDto;
 }
