@@ -3107,6 +3107,15 @@ export interface components {
         WorkflowStatus: "pending" | "scheduled" | "running" | "paused" | "completed" | "failed" | "cancelled" | "active" | "inactive";
         /** @enum {string} */
         OnFailure: "fail" | "continue" | "ignore";
+        ConcurrencyDto: {
+            /**
+             * @description Expression whose value is the key, e.g. input.repository or "gpu"
+             * @example input.repository
+             */
+            key: string;
+            /** @description How many tasks with this key may be in progress at once */
+            limit: number;
+        };
         StepDto: {
             /** @example analyse */
             key: string;
@@ -3133,9 +3142,13 @@ export interface components {
             max_parallel?: number;
             /** @default fail */
             on_failure?: components["schemas"]["OnFailure"];
+            /** @description For this step's tasks, in place of the workflow's; item and index may be used */
+            concurrency?: components["schemas"]["ConcurrencyDto"];
         };
         DefinitionDto: {
             steps: components["schemas"]["StepDto"][];
+            /** @description For the tasks of all steps that have none of their own; of input, run and workflow */
+            concurrency?: components["schemas"]["ConcurrencyDto"];
         };
         AssignedAgentResponse: {
             /** Format: uuid */
