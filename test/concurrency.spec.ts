@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeWorkflow } from './support/makers.js';
-import { act, execute, getRun, startRun, tasksOf } from './support/runs.js';
+import { act, execute, getRun, sorted, startRun, tasksOf } from './support/runs.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
 const WAIT_SECONDS = 20;
@@ -65,7 +65,7 @@ describe('tasks with a concurrency key', () => {
 
     const held = await lease(server, agent, { max_tasks: 10 });
 
-    expect(held.map(({ task }) => task.item_index).toSorted()).toEqual([0, 2]);
+    expect(held.map(({ task }) => task.item_index)).toEqual([0, 2]);
   });
 
   it('have that of the workflow unless their step has its own', async () => {
@@ -85,7 +85,7 @@ describe('tasks with a concurrency key', () => {
 
     const held = await lease(server, agent, { max_tasks: 10 });
 
-    expect(held.map(({ task }) => task.step_key).toSorted()).toEqual(['common', 'own', 'own']);
+    expect(sorted(held.map(({ task }) => task.step_key))).toEqual(['common', 'own', 'own']);
   });
 
   it('do not keep others from being leased', async () => {
