@@ -9,6 +9,7 @@ import { HttpModule } from './platform/http/http.module.js';
 import { QueuesModule } from './platform/queues/queues.module.js';
 import { SocketsModule } from './platform/sockets/sockets.module.js';
 import { ProjectsModule } from './projects/projects.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { SystemHealthModule } from './system-health/system-health.module.js';
 import { TasksModule } from './tasks/tasks.module.js';
 import { WorkflowsModule } from './workflows/workflows.module.js';
@@ -34,6 +35,7 @@ export class AppModule {
         AgentsModule,
         TasksModule,
         WorkflowsModule,
+        RetentionModule,
         SystemHealthModule,
         ...extra,
       ],

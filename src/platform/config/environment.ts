@@ -80,6 +80,18 @@ export class Environment {
   @Max(720)
   IDEMPOTENCY_KEEP_HOURS: number = 24;
 
+  /** Age at which events are removed, in days; 0 keeps them for ever. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  EVENT_RETENTION_DAYS: number = 0;
+
+  /** Age at which finished runs are removed with their tasks, in days since they ended; 0 keeps them for ever. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  RUN_RETENTION_DAYS: number = 0;
+
   /** Bytes that may wait for a socket that does not read before it is disconnected. */
   @IsInt()
   @Min(16_384)

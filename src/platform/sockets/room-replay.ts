@@ -45,8 +45,8 @@ export class RoomReplay {
   join(socket: Socket, room: string, since?: Position): Promise<Position | Gap> {
     return this.inTurn(socket, async (state) => {
       if (!since) return this.enter(socket, state, room, this.tail.position);
-      const floor = await this.log.floor();
-      if (isAfter(floor, since)) return { gap: true, oldest: encodePosition(floor) };
+      const oldest = await this.log.missingAfter(since);
+      if (oldest) return { gap: true, oldest: encodePosition(oldest) };
       // Another node, from which the position comes, may have been ahead of this one.
       if (isAfter(since, this.tail.position)) await this.tail.upToDate();
       if (!isAfter(this.tail.position, since)) return this.enter(socket, state, room, this.tail.position);
@@ -77,7 +77,7 @@ export class RoomReplay {
     return this.tail.position;
   }
 
-  private async catchUp(socket: Socket, state: SocketState, room: string, since: Position): Promise<Position> {
+  private async catchUp(socket: Socket, state: SocketState, room: string, since: Position): Promise<Position | Gap> {
     const silent_since = this.tail.position;
     void socket.join(CATCHING_UP);
     try {
@@ -85,6 +85,9 @@ export class RoomReplay {
       while (socket.connected) {
         const told = this.tail.position;
         const { events } = await this.log.readAfter(at, BATCH);
+        // Retention may have overtaken this reader.
+        const floor = await this.log.floor();
+        if (isAfter(floor, at)) return { gap: true, oldest: encodePosition(floor) };
         for (const event of events) {
           await this.drained(socket);
           // The log is ahead of the tail, which will tell this one, and the room hears it.
