@@ -1,4 +1,4 @@
-import { get as httpGet, request, type Server } from 'node:http';
+import { get as httpGet, request } from 'node:http';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LeaseWaiters } from '../src/tasks/lease-waiters.js';
@@ -243,7 +243,7 @@ describe('a wait for work', () => {
     const gone = await makeAgent(server, { project_id, status: 'offline' });
     const there = await makeAgent(server, { project_id, status: 'offline' });
     const connections = promisify((done: (error: Error | null, count: number) => void) =>
-      (server.app.getHttpServer() as Server).getConnections(done),
+      server.app.getHttpServer().getConnections(done),
     );
     const statusOf = async ({ id }: { id: string }) => (await server.get(`/api/v1/agents/${id}`)).body.status as string;
 

@@ -28,7 +28,7 @@ const MISSING_AFTER = statement(
   `SELECT txid::text, seq FROM (
      SELECT txid, seq FROM event_log_floor WHERE (txid, seq) > ($1::xid8, $2::bigint)
      UNION ALL
-     SELECT until_txid, 0 FROM event_log_restores WHERE from_txid <= $1::xid8 AND until_txid > $1::xid8
+     SELECT until_txid, 0 FROM event_log_restores WHERE (from_txid, 0) < ($1::xid8, $2::bigint) AND until_txid > $1::xid8
    ) AS later
    ORDER BY later.txid DESC, later.seq DESC LIMIT 1`,
 );
