@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AgentsModule } from './agents/agents.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -35,6 +36,7 @@ export class AppModule {
         AgentsModule,
         TasksModule,
         WorkflowsModule,
+        MetricsModule,
         RetentionModule,
         SystemHealthModule,
         ...extra,

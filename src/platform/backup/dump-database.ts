@@ -124,17 +124,22 @@ function* piecesOf(rows: { place: string; bytes: number }[]): Generator<string[]
 }
 
 async function dumpRows(client: PoolClient, { name, columns }: Table, places: string[]): Promise<string> {
-  const { rows } = await client.query<Record<string, string | null>>({
+  const { rows } = await client.query<(string | null)[]>({
     text: `SELECT ${columns.map((column) => quoted(column.name)).join(', ')} FROM ${quoted(name)} WHERE ctid = ANY ($1::tid[])`,
     values: [places],
     types: RAW,
+    rowMode: 'array',
   });
   if (rows.length !== places.length)
     throw new Error(`${name}: ${places.length} rows were seen, but ${rows.length} read`);
-  return rows.map((row) => `${JSON.stringify(row, withoutNull)}\n`).join('');
+  const keys = columns.map((column) => `${JSON.stringify(column.name)}:`);
+  return rows.map((row) => rowLine(keys, row)).join('');
 }
 
-const withoutNull = (_key: string, value: unknown): unknown => value ?? undefined;
+function rowLine(keys: readonly string[], row: readonly (string | null)[]): string {
+  const members = row.flatMap((value, index) => (value === null ? [] : [keys[index]! + JSON.stringify(value)]));
+  return `{${members.join(',')}}\n`;
+}
 
 async function readSequences(client: PoolClient): Promise<SequenceState[]> {
   const states: SequenceState[] = [];

@@ -52,9 +52,15 @@ export class Environment {
   @IsIn(['debug', 'info', 'warning', 'error'])
   LOG_LEVEL: string = 'info';
 
-  /** standard (for people) or json (one object per line). */
+  /** standard (for people) or json (one object per line). Not given: json in production. */
   @IsIn(['standard', 'json'])
   LOG_FORMAT: string = 'standard';
+
+  /** A port that serves /metrics alone, as a worker has no API; 0: none. */
+  @IsInt()
+  @Min(0)
+  @Max(65535)
+  METRICS_PORT: number = 0;
 
   /** The largest JSON body that is accepted, in bytes. */
   @IsInt()
