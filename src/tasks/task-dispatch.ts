@@ -133,6 +133,7 @@ export class TaskDispatch {
     const values = [id, lease_token, text, quality_score, JSON.stringify(metrics), newId(), metadata];
     const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, values);
     if (done) {
+      actAsAgent(done.assigned_agent_id!);
       this.commits.signal();
       this.presence.note(done.assigned_agent_id!);
       this.presence.noteFinished(done.assigned_agent_id!);
