@@ -32,7 +32,7 @@ const linesOf = (text: string): Line[] =>
   text
     .split('\n')
     .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Line);
+    .map((line) => JSON.parse(line));
 
 describe('the log of requests', () => {
   let server: TestApp;

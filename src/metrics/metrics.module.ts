@@ -6,10 +6,10 @@ import { MetricsServer } from './metrics-server.js';
 import { MetricsService } from './metrics.service.js';
 import { NodeMetrics } from './node-metrics.js';
 import { QueueMetrics } from './queue-metrics.js';
-import { QueueStateReader } from './queue-state.js';
+import { QueueReader } from './queue-reader.js';
 
 @Module({
   controllers: [MetricsController],
-  providers: [MetricsService, MetricsServer, HttpMetrics, EventMetrics, NodeMetrics, QueueStateReader, QueueMetrics],
+  providers: [MetricsService, MetricsServer, HttpMetrics, EventMetrics, NodeMetrics, QueueReader, QueueMetrics],
 })
 export class MetricsModule {}

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { MetricsService } from './metrics.service.js';
-import { QueueStateReader } from './queue-state.js';
+import { QueueReader } from './queue-reader.js';
 
 /** Gauges of the whole database: every node reports the same. When it does not answer, they are absent. */
 @Injectable()
@@ -15,7 +15,7 @@ export class QueueMetrics {
 
   constructor(
     metrics: MetricsService,
-    private readonly state: QueueStateReader,
+    private readonly state: QueueReader,
   ) {
     const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
       new Gauge<Label>({ name: `flightdeck_${name}`, help, labelNames, registers: [metrics.registry] });

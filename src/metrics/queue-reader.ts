@@ -50,7 +50,7 @@ const TOO_OLD_MS = 60_000;
 
 /** What is to be done in the whole database. */
 @Injectable()
-export class QueueStateReader {
+export class QueueReader {
   private known: QueueState | null = null;
   private knownAt = -Infinity;
   private freshUntil = -Infinity;
