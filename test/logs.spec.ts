@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Environment } from '../src/platform/config/environment.js';
 import { eventually } from './support/eventually.js';
 import { complete, lease, makeAgent, makeTask } from './support/makers.js';
 import { call, freePort, ServerProcess } from './support/server-process.js';
@@ -36,10 +37,15 @@ const linesOf = (text: string): Line[] =>
 
 describe('the log of requests', () => {
   let server: TestApp;
+  /** What it says of its own start is of no interest here. */
+  const start = (environment: Partial<Environment>) =>
+    written(async () => {
+      server = await startTestApp({ environment });
+    });
   afterEach(() => server.close());
 
   it('has one JSON line per request: route, status, duration, the ids, who it was', async () => {
-    server = await startTestApp({ environment: { LOG_LEVEL: 'debug', LOG_FORMAT: 'json' } });
+    await start({ LOG_LEVEL: 'debug', LOG_FORMAT: 'json' });
     const agent = await makeAgent(server);
     const task = await makeTask(server, { agent_type: agent.type });
     const headers = { 'x-request-id': 'mine' };
@@ -72,7 +78,7 @@ describe('the log of requests', () => {
   });
 
   it('is readable for people: the path, the status, the time, the id', async () => {
-    server = await startTestApp({ environment: { LOG_LEVEL: 'debug' } });
+    await start({ LOG_LEVEL: 'debug' });
 
     const { text } = await written(() => server.get('/api/v1/tasks?limit=1', { 'x-request-id': 'mine' }));
 
@@ -80,7 +86,7 @@ describe('the log of requests', () => {
   });
 
   it('is silent at level info, except where the server failed', async () => {
-    server = await startTestApp({ environment: { LOG_LEVEL: 'info', LOG_FORMAT: 'json' } });
+    await start({ LOG_LEVEL: 'info', LOG_FORMAT: 'json' });
     const break_ = () => server.database.query('ALTER TABLE projects RENAME TO away');
 
     const calm = await written(() => server.get('/api/v1/projects'));
