@@ -8,8 +8,8 @@ const LEVELS = [
   ['tasks'],
   ['workflows', 'artifacts'],
   ['hitl', 'suggestions', 'training', 'storyboard'],
-  // These watch; nobody calls them.
-  ['audit', 'metrics', 'system-health', 'background-tasks', 'websocket', 'dashboard', 'logs'],
+  // These watch, or tidy up; nobody calls them.
+  ['audit', 'metrics', 'retention', 'system-health', 'background-tasks', 'websocket', 'dashboard', 'logs'],
 ];
 
 /** What a domain shows to others. */

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AgentsModule } from './agents/agents.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -9,6 +10,7 @@ import { HttpModule } from './platform/http/http.module.js';
 import { QueuesModule } from './platform/queues/queues.module.js';
 import { SocketsModule } from './platform/sockets/sockets.module.js';
 import { ProjectsModule } from './projects/projects.module.js';
+import { RetentionModule } from './retention/retention.module.js';
 import { SystemHealthModule } from './system-health/system-health.module.js';
 import { TasksModule } from './tasks/tasks.module.js';
 import { WorkflowsModule } from './workflows/workflows.module.js';
@@ -34,6 +36,8 @@ export class AppModule {
         AgentsModule,
         TasksModule,
         WorkflowsModule,
+        MetricsModule,
+        RetentionModule,
         SystemHealthModule,
         ...extra,
       ],

@@ -17,7 +17,7 @@ import { Log } from './platform/logging/logger.js';
 import { SocketAdapter } from './platform/sockets/socket-adapter.js';
 
 /** Paths outside /api. */
-const OUTSIDE_API = ['/', 'health', 'health/detailed', 'health/ready', 'health/z', 'healthz', 'api/health'];
+const OUTSIDE_API = ['/', 'health', 'health/detailed', 'health/ready', 'health/z', 'healthz', 'api/health', 'metrics'];
 
 /** What a page in a browser may read: with credentials a `*` would stand for no header at all. */
 const EXPOSED_HEADERS = [...PAGE_HEADERS, 'X-Request-Id', 'Location', 'Idempotency-Replayed', 'Retry-After'];
@@ -44,7 +44,7 @@ export async function createApp(
   });
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
-  addRequestHooks(fastify, environment.LOG_LEVEL === 'debug', () => adapter.isDraining);
+  addRequestHooks(fastify, environment, () => adapter.isDraining);
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(environment, pool, extra), adapter, {
     logger: new Log(environment),

@@ -179,6 +179,7 @@ export class TaskDispatch {
     const event = [JSON.stringify(metrics), newId(), metadata];
     const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, [...result, ...event]);
     if (done) {
+      actAsAgent(done.assigned_agent_id!);
       this.commits.signal();
       this.noteCompleted(done.assigned_agent_id!);
       return done;

@@ -48,9 +48,15 @@ export class Environment {
   @IsIn(['debug', 'info', 'warning', 'error'])
   LOG_LEVEL: string = 'info';
 
-  /** standard (for people) or json (one object per line). */
+  /** standard (for people) or json (one object per line). Not given: json in production. */
   @IsIn(['standard', 'json'])
   LOG_FORMAT: string = 'standard';
+
+  /** A port that serves /metrics alone, as a worker has no API; 0: none. */
+  @IsInt()
+  @Min(0)
+  @Max(65535)
+  METRICS_PORT: number = 0;
 
   /** The largest JSON body that is accepted, in bytes. */
   @IsWhole(1024, 104_857_600)
@@ -71,6 +77,18 @@ export class Environment {
   /** How long the answer to a request with an Idempotency-Key is kept, in hours. */
   @IsWhole(1, 720)
   IDEMPOTENCY_KEEP_HOURS: number = 24;
+
+  /** Age at which events are removed, in days; 0 keeps them for ever. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  EVENT_RETENTION_DAYS: number = 0;
+
+  /** Age at which finished runs are removed with their tasks, in days since they ended; 0 keeps them for ever. */
+  @IsInt()
+  @Min(0)
+  @Max(36_500)
+  RUN_RETENTION_DAYS: number = 0;
 
   /** Bytes that may wait for a socket that does not read before it is disconnected. */
   @IsWhole(16_384, 1_073_741_824)

@@ -108,6 +108,12 @@ describe('the environment', () => {
     expect(readEnvironment({ DEBUG: 'true', LOG_LEVEL: 'error' }).LOG_LEVEL).toBe('error');
   });
 
+  it('logs for programs in production, unless LOG_FORMAT says otherwise', () => {
+    expect(readEnvironment({ ENVIRONMENT: 'production' }).LOG_FORMAT).toBe('json');
+    expect(readEnvironment({ ENVIRONMENT: 'production', LOG_FORMAT: 'standard' }).LOG_FORMAT).toBe('standard');
+    expect(readEnvironment({}).LOG_FORMAT).toBe('standard');
+  });
+
   it('listens on the loopback, except in production', () => {
     expect(readEnvironment({}).host).toBe('127.0.0.1');
     expect(readEnvironment({ ENVIRONMENT: 'test' }).host).toBe('127.0.0.1');

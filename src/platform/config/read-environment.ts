@@ -19,6 +19,7 @@ export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
     if (given) Object.assign(environment, { [name]: convert(name, given, environment) });
   }
   if (environment.DEBUG && !source.LOG_LEVEL?.trim()) environment.LOG_LEVEL = 'debug';
+  if (environment.ENVIRONMENT === 'production' && !source.LOG_FORMAT?.trim()) environment.LOG_FORMAT = 'json';
 
   const errors = validateSync(environment, { stopAtFirstError: true });
   if (errors.length > 0) {

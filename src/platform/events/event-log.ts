@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database, statement } from '../database/database.js';
 import { UnitOfWork } from '../database/unit-of-work.js';
 import type { LoggedEvent } from './logged-event.js';
-import { isAfter, type Position, START } from './position.js';
+import { type Position, START } from './position.js';
 
 const COLUMNS = `e.txid::text, e.seq, e.id, e.type, e.source, e.severity, e.actor_type, e.actor_id, e.project_id,
   e.agent_id, e.task_id, e.workflow_id, e.run_id, e.hitl_request_id, e.data, e.metadata, e.created_at`;
@@ -10,7 +10,7 @@ const COLUMNS = `e.txid::text, e.seq, e.id, e.type, e.source, e.severity, e.acto
 /** A row is settled when no transaction that may still write before it is running. */
 const READ_AFTER = statement(
   'read_events_after',
-  `WITH horizon AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin)
+  `WITH horizon AS MATERIALIZED (SELECT event_log_horizon() AS xmin)
    SELECT ${COLUMNS}, e.txid < horizon.xmin AS is_settled
    FROM events e, horizon
    WHERE (e.txid, e.seq) > ($1::xid8, $2::bigint)
@@ -18,11 +18,36 @@ const READ_AFTER = statement(
    LIMIT $3`,
 );
 
-const END = statement('end_of_events', 'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS txid');
+const END = statement('end_of_events', 'SELECT event_log_horizon()::text AS txid');
 
-const FRONTIER = statement('frontier_of_events', 'SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS txid');
+const FRONTIER = statement('frontier_of_events', 'SELECT event_log_frontier()::text AS txid');
 
 const FLOOR = statement('floor_of_events', 'SELECT txid::text, seq FROM event_log_floor');
+
+/** Where to go on from a position after which events are missing: retention removed them, or a restore undid them. */
+const MISSING_AFTER = statement(
+  'missing_after_position',
+  `SELECT txid::text, seq FROM (
+     SELECT txid, seq FROM event_log_floor WHERE (txid, seq) > ($1::xid8, $2::bigint)
+     UNION ALL
+     SELECT until_txid, 0 FROM event_log_restores WHERE (from_txid, 0) < ($1::xid8, $2::bigint) AND until_txid > $1::xid8
+   ) AS later
+   ORDER BY later.txid DESC, later.seq DESC LIMIT 1`,
+);
+
+/** How far the log may be forgotten: to $1, but not what a durable consumer has still to read. */
+const FORGETTABLE = statement(
+  'forgettable_events',
+  `SELECT txid::text, seq FROM (
+     SELECT $1::xid8 AS txid, $2::bigint AS seq UNION ALL SELECT txid, seq FROM event_consumers
+   ) AS reader
+   ORDER BY reader.txid, reader.seq LIMIT 1`,
+);
+
+const RAISE_FLOOR = statement(
+  'raise_floor_of_events',
+  'UPDATE event_log_floor SET txid = $1::xid8, seq = $2 WHERE (txid, seq) < ($1::xid8, $2::bigint)',
+);
 
 export interface Batch {
   events: LoggedEvent[];
@@ -64,14 +89,27 @@ export class EventLog {
     return row ?? START;
   }
 
-  /** Removes what lies at or before the position: the only way in which the log ever shrinks. */
-  async forget(until: Position): Promise<void> {
-    await this.unitOfWork.run(async ({ manager }) => {
+  /** The position from which a reader at `position` may go on, if events after it are missing; else null. */
+  async missingAfter({ txid, seq }: Position): Promise<Position | null> {
+    const [row] = await this.database.query<Position & Record<string, string>>(MISSING_AFTER, [txid, seq]);
+    return row ?? null;
+  }
+
+  /**
+   * Removes what lies at or before the position, but nothing that a durable consumer has still to read. The only way in
+   * which the log ever shrinks. Answers how many events are gone.
+   */
+  async forget(until: Position): Promise<number> {
+    return this.unitOfWork.run(async ({ manager }) => {
+      const [end] = await this.database.query<Position & Record<string, string>>(FORGETTABLE, [until.txid, until.seq]);
+      const { txid, seq } = end!;
       await manager.query(`SET LOCAL flightdeck.retention = 'on'`);
-      await manager.query('DELETE FROM events WHERE (txid, seq) <= ($1::xid8, $2::bigint)', [until.txid, until.seq]);
-      if (isAfter(until, await this.floor())) {
-        await manager.query('UPDATE event_log_floor SET txid = $1::xid8, seq = $2', [until.txid, until.seq]);
-      }
+      const [, count] = (await manager.query('DELETE FROM events WHERE (txid, seq) <= ($1::xid8, $2::bigint)', [
+        txid,
+        seq,
+      ])) as [unknown, number];
+      if (count > 0) await this.database.query(RAISE_FLOOR, [txid, seq]);
+      return count;
     });
   }
 }

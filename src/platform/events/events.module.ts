@@ -5,13 +5,23 @@ import { DurableConsumers } from './durable-consumers.js';
 import { EventHistory } from './event-history.js';
 import { EventHandlers } from './handlers.js';
 import { EventLog } from './event-log.js';
+import { EventRetention } from './event-retention.js';
 import { EventTail } from './event-tail.js';
 import { LogChannel } from './log-channel.js';
 
 @Global()
 @Module({
   imports: [DiscoveryModule],
-  providers: [CommitSignal, EventHandlers, EventHistory, EventLog, EventTail, LogChannel, DurableConsumers],
+  providers: [
+    CommitSignal,
+    EventHandlers,
+    EventHistory,
+    EventLog,
+    EventRetention,
+    EventTail,
+    LogChannel,
+    DurableConsumers,
+  ],
   exports: [CommitSignal, EventHandlers, EventHistory, EventLog, EventTail],
 })
 export class EventsModule {}

@@ -1,16 +1,17 @@
-import { Logger } from '@nestjs/common';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
-import { runInContext } from '../context/request-context.js';
+import type { Environment } from '../config/environment.js';
+import { currentContext, type RequestContext, runInContext } from '../context/request-context.js';
 import { newId } from '../database/new-id.js';
 import { InvalidInput } from '../errors/common.errors.js';
 import { ServerStopping } from './http.errors.js';
 import { isText } from './json-body.js';
+import { addRequestLog } from './request-log.js';
 import { pathOf } from './version.js';
 
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** Also a stopping server says how it is. */
-const HEALTH = /^\/(api\/)?health/;
+const ALWAYS_ANSWERED = /^\/((api\/)?health|metrics)/;
 
 /** The client's own id, if it is sane, else a new one. */
 export function requestId({ headers }: IncomingMessage): string {
@@ -18,19 +19,29 @@ export function requestId({ headers }: IncomingMessage): string {
   return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : newId();
 }
 
-/** What every request gets: its id in the answer, its context for the code below, a line in the debug log. */
-export function addRequestHooks(fastify: FastifyInstance, isDebug: boolean, isDraining: () => boolean): void {
-  const logger = new Logger('Request');
+/** What every request gets: its id in the answer, its context for the code below, a line in the log. */
+export function addRequestHooks(fastify: FastifyInstance, environment: Environment, isDraining: () => boolean): void {
+  /** With who acts, which may be known only from the body. */
+  const contexts = new WeakMap<FastifyRequest, RequestContext>();
+  const originOf = ({ method, url, id, ip }: FastifyRequest) => ({
+    source: 'user' as const,
+    actor_type: 'user',
+    request_id: id,
+    endpoint: `${method} ${pathOf(url)}`,
+    ip,
+  });
 
   fastify.addHook('onRequest', (request, _reply, done) => {
-    done(isDraining() && !HEALTH.test(request.url) ? new ServerStopping() : undefined);
+    done(isDraining() && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
   });
 
   // Not earlier: reading the body leaves the asynchronous context.
   fastify.addHook('preValidation', (request, _reply, done) => {
     assertTextQuery(request);
-    const endpoint = `${request.method} ${pathOf(request.url)}`;
-    runInContext({ source: 'user', actor_type: 'user', request_id: request.id, endpoint, ip: request.ip }, done);
+    runInContext(originOf(request), () => {
+      contexts.set(request, currentContext());
+      done();
+    });
   });
 
   // The last hook of all: preflights and malformed URLs are answered before any other.
@@ -40,12 +51,8 @@ export function addRequestHooks(fastify: FastifyInstance, isDebug: boolean, isDr
     done();
   });
 
-  if (!isDebug) return;
-  fastify.addHook('onResponse', (request, reply, done) => {
-    const { method, url, id } = request;
-    logger.debug(`${method} ${pathOf(url)} ${reply.statusCode} in ${reply.elapsedTime.toFixed(1)} ms (${id})`);
-    done();
-  });
+  // One that was refused before its body was read has none.
+  addRequestLog(fastify, environment, (request) => contexts.get(request) ?? originOf(request));
 }
 
 function assertTextQuery({ query, params }: FastifyRequest): void {

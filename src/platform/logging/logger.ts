@@ -1,6 +1,7 @@
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 import type { Environment } from '../config/environment.js';
 import { currentContext } from '../context/request-context.js';
+import { maskSecrets } from './mask-secrets.js';
 
 const LEVELS: Record<string, LogLevel[]> = {
   debug: ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'],
@@ -19,7 +20,7 @@ const START_UP = new Set([
   'WebSocketsController',
 ]);
 
-/** Lines for people, or one JSON object per line; both with the id of the request that they belong to. */
+/** Lines for people, or one JSON object per line; both with the request that they belong to, and no passwords. */
 export class Log extends ConsoleLogger {
   constructor({ LOG_LEVEL, LOG_FORMAT }: Environment) {
     super({
@@ -37,8 +38,24 @@ export class Log extends ConsoleLogger {
   }
 
   protected override getJsonLogObject(...parameters: Parameters<ConsoleLogger['getJsonLogObject']>) {
-    const { request_id, actor_type, actor_id } = currentContext();
-    return { ...super.getJsonLogObject(...parameters), ...(request_id && { request_id, actor_type, actor_id }) };
+    const { request_id, actor_type, actor_id, endpoint } = currentContext();
+    return {
+      ...super.getJsonLogObject(...parameters),
+      ...(request_id && { request_id }),
+      ...(endpoint && { actor_type, actor_id, endpoint }),
+    };
+  }
+
+  protected override stringifyJsonLogObject(logObject: Record<string, unknown>): string {
+    return maskSecrets(super.stringifyJsonLogObject(logObject));
+  }
+
+  protected override formatMessage(...parameters: Parameters<ConsoleLogger['formatMessage']>): string {
+    return maskSecrets(super.formatMessage(...parameters));
+  }
+
+  protected override printStackTrace(stack: string): void {
+    super.printStackTrace(stack && maskSecrets(stack));
   }
 
   protected override formatContext(context: string): string {

@@ -65,8 +65,8 @@ export class RoomReplay {
     since: Position | undefined,
   ): Promise<Position | Gap> {
     if (!since) return this.enter(socket, state, room, this.tail.position);
-    const floor = await this.log.floor();
-    if (isAfter(floor, since)) return { gap: true, oldest: encodePosition(floor) };
+    const oldest = await this.log.missingAfter(since);
+    if (oldest) return { gap: true, oldest: encodePosition(oldest) };
     if (isAfter(since, this.tail.position)) {
       if (isAfter(since, await this.log.frontier())) throw foreignPosition('/since');
       // Another node, from which the position comes, may have been ahead of this one.
@@ -92,7 +92,7 @@ export class RoomReplay {
     return this.tail.position;
   }
 
-  private async catchUp(socket: Socket, state: SocketState, room: string, since: Position): Promise<Position> {
+  private async catchUp(socket: Socket, state: SocketState, room: string, since: Position): Promise<Position | Gap> {
     const silent_since = this.tail.position;
     void socket.join(CATCHING_UP);
     try {
@@ -100,6 +100,9 @@ export class RoomReplay {
       while (socket.connected) {
         const told = this.tail.position;
         const { events } = await this.log.readAfter(at, BATCH);
+        // Retention may have overtaken this reader.
+        const floor = await this.log.floor();
+        if (isAfter(floor, at)) return { gap: true, oldest: encodePosition(floor) };
         for (const event of events) {
           await this.drained(socket);
           // The log is ahead of the tail, which will tell this one, and the room hears it.
