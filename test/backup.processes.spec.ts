@@ -1,9 +1,10 @@
+import { createClient } from '@flightdeck/client';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { call, ServerProcess } from './support/server-process.js';
+import { ServerProcess } from './support/server-process.js';
 
 // Real processes start here, several in some tests.
 vi.setConfig({ testTimeout: 120_000 });
@@ -32,7 +33,7 @@ describe('npm run backup and npm run restore', () => {
 
   it('take a database from one place to another, embedded or not', async () => {
     await server.start();
-    const { id } = await call<{ id: string }>(server.url, 'POST', '/projects', { name: 'Apollo' });
+    const { id } = await createClient({ url: server.url }).post('/api/v1/projects', { body: { name: 'Apollo' } });
     await server.signal('SIGTERM');
 
     const backup = await run('backup', [file]);
@@ -49,7 +50,7 @@ describe('npm run backup and npm run restore', () => {
 
     const moved = await ServerProcess.prepare(elsewhere);
     await moved.start();
-    const project = await call<{ name: string }>(moved.url, 'GET', `/projects/${id}`);
+    const project = await createClient({ url: moved.url }).get('/api/v1/projects/{id}', { params: { path: { id } } });
     await moved.dispose();
     expect(project.name).toBe('Apollo');
   });

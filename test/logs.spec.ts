@@ -1,9 +1,10 @@
+import { createClient } from '@flightdeck/client';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Environment } from '../src/platform/config/environment.js';
 import { eventually } from './support/eventually.js';
 import { complete, lease, makeAgent, makeTask } from './support/makers.js';
-import { call, freePort, ServerProcess } from './support/server-process.js';
+import { freePort, ServerProcess } from './support/server-process.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
 // Real processes start in some tests.
@@ -108,7 +109,7 @@ describe('the log of a server in production', () => {
   it('is JSON from the first line to the last', async () => {
     server = await ServerProcess.prepare({ ENVIRONMENT: 'production', LOG_LEVEL: 'debug' });
     await server.start();
-    await call(server.url, 'POST', '/projects', { name: 'Apollo' });
+    await createClient({ url: server.url }).post('/api/v1/projects', { body: { name: 'Apollo' } });
     await server.signal('SIGTERM');
 
     const texts = server.output.trim().split('\n');

@@ -53,9 +53,7 @@ export class Environment {
   LOG_FORMAT: string = 'standard';
 
   /** A port that serves /metrics alone, as a worker has no API; 0: none. */
-  @IsInt()
-  @Min(0)
-  @Max(65535)
+  @IsWhole(0, 65535)
   METRICS_PORT: number = 0;
 
   /** The largest JSON body that is accepted, in bytes. */
@@ -79,15 +77,11 @@ export class Environment {
   IDEMPOTENCY_KEEP_HOURS: number = 24;
 
   /** Age at which events are removed, in days; 0 keeps them for ever. */
-  @IsInt()
-  @Min(0)
-  @Max(36_500)
+  @IsWhole(0, 36_500)
   EVENT_RETENTION_DAYS: number = 0;
 
   /** Age at which finished runs are removed with their tasks, in days since they ended; 0 keeps them for ever. */
-  @IsInt()
-  @Min(0)
-  @Max(36_500)
+  @IsWhole(0, 36_500)
   RUN_RETENTION_DAYS: number = 0;
 
   /** Bytes that may wait for a socket that does not read before it is disconnected. */
