@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IdempotencyCleanup } from '../src/platform/http/idempotency-cleanup.js';
+import { eventually } from './support/eventually.js';
 import { makeAgent, makeProject, makeTask } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -208,7 +209,13 @@ describe('a request with an Idempotency-Key', () => {
     const { id: project_id } = await makeProject(server);
     const agent = await makeAgent(server, { project_id });
     const key = newKey();
-    const poll = () => server.post('/api/v1/tasks/lease', { agent_id: agent.id, wait_seconds: 30 }, keyed(key));
+    // Two that look at the same moment: one hears that the key is in use, and asks again.
+    const poll = () =>
+      eventually(async () => {
+        const answer = await server.post('/api/v1/tasks/lease', { agent_id: agent.id, wait_seconds: 30 }, keyed(key));
+        expect(answer.status).toBe(200);
+        return answer;
+      });
 
     const [waiting, twice] = [poll(), poll()];
     await makeTask(server, { agent_type: agent.type, project_id });
