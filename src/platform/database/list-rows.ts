@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { QueryResultRow } from 'pg';
 import { InvalidInput } from '../errors/common.errors.js';
 import { decodeCursor, encodeCursor, foreignCursor } from '../http/cursor.js';
 import type { Page, PageQuery } from '../http/page.js';
-import type { Database } from './database.js';
+import { type Database, type NamedStatement, statement } from './database.js';
 
 /** Up to here a total is counted; beyond, the planner's estimate stands for it. */
 const COUNT_LIMIT = 10_000;
@@ -68,12 +69,16 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
     const parameter = `$${values.length - 1}::text::${sort.type}`;
     where.push(keyset(sort, parameter, `${alias}.id`, `$${values.length}::uuid`, sort_order, value === null));
   }
+  values.push(limit + 1, skip);
   const rows = await database
     .query<Row & { cursor_value: string | null }>(
-      `SELECT ${columns}, (${sort.expression})::text AS cursor_value FROM ${from}
+      prepared(
+        filters,
+        `SELECT ${columns}, (${sort.expression})::text AS cursor_value FROM ${from}
        ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
        ORDER BY ${sort.expression} ${direction(sort, sort_order)}, ${alias}.id ${sort_order}
-       LIMIT ${limit + 1} OFFSET ${skip}`,
+       LIMIT $${values.length - 1} OFFSET $${values.length}`,
+      ),
       values,
     )
     .catch((error: { code?: string }) => {
@@ -96,6 +101,15 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
       ? encodeCursor({ ...scope, value: last!.cursor_value, id: last!.id, passed: passed + limit })
       : null,
   };
+}
+
+/**
+ * The common lists are planned once per connection. Those with several filters are of too many kinds: each would stay
+ * in the memory of every connection.
+ */
+function prepared({ conditions }: Filters, text: string): NamedStatement | string {
+  if (conditions.length > 1) return text;
+  return statement(`list_${createHash('sha1').update(text).digest('base64url')}`, text);
 }
 
 /** Nulls are the smallest. Without nulls nothing is said of them, or the index would not serve the order. */
@@ -123,13 +137,14 @@ function keyset(
 async function countRows(
   database: Database,
   from: string,
-  { conditions, values }: Filters,
+  filters: Filters,
   isExact: boolean,
 ): Promise<{ total: number; total_is_estimate: boolean }> {
+  const { conditions, values } = filters;
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
   const limit = isExact ? '' : `LIMIT ${COUNT_LIMIT + 1}`;
   const [row] = await database.query<{ total: string }>(
-    `SELECT count(*) AS total FROM (SELECT 1 FROM ${from} ${where} ${limit}) AS matches`,
+    prepared(filters, `SELECT count(*) AS total FROM (SELECT 1 FROM ${from} ${where} ${limit}) AS matches`),
     values,
   );
   const total = Number(row!.total);
