@@ -135,9 +135,12 @@ describe('the migrations', () => {
   it.skipIf(!inject('template'))('wait for those of another server, longer than other statements may', async () => {
     const other = await pool.pool.connect();
     await other.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    const options = encodeURIComponent('-c search_path=public,bullmq -c statement_timeout=100ms');
     const impatient = await DatabasePool.open(
-      Object.assign(new Environment(), { DATABASE_URL: `${environment.DATABASE_URL}?options=${options}` }),
+      Object.assign(new Environment(), {
+        DATABASE_URL: environment.DATABASE_URL,
+        DATABASE_STATEMENT_TIMEOUT_MS: 100,
+        DATABASE_LOCK_TIMEOUT_MS: 100,
+      }),
     );
     await expect(impatient.pool.query('SELECT pg_sleep(1)')).rejects.toMatchObject({ code: '57014' });
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { APP } from '../config/app-info.js';
+import { liftTimeouts } from '../database/lift-timeouts.js';
 import {
   type BackupHeader,
   BackupRefused,
@@ -18,8 +19,6 @@ const SIZES_AT_ONCE = 5_000;
 
 /** The same text for a value, whatever the server's settings. */
 const PLAIN_TEXT = [
-  'statement_timeout = 0',
-  'idle_in_transaction_session_timeout = 0',
   `TimeZone = 'UTC'`,
   `DateStyle = 'ISO'`,
   `IntervalStyle = 'postgres'`,
@@ -46,6 +45,7 @@ export async function* dumpDatabase(client: PoolClient, onDump: (dump: Dump) => 
   };
   await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
   try {
+    await liftTimeouts(client, 'transaction');
     for (const setting of PLAIN_TEXT) await client.query(`SET LOCAL ${setting}`);
     const tables = await readTables(client);
     const header = await readHeader(client, tables);

@@ -1,6 +1,7 @@
 import type { PoolClient } from 'pg';
 import { migrations } from '../../../migrations/index.js';
 import type { DatabasePool } from '../database/database-pool.js';
+import { liftTimeouts } from '../database/lift-timeouts.js';
 import { MIGRATION_LOCK } from '../database/migrate.js';
 import { type BackupHeader, BackupRefused } from './backup-format.js';
 import { setLogClock } from './log-clock.js';
@@ -31,8 +32,7 @@ export async function restoreBackup(
   const client = await pool.pool.connect();
   try {
     await client.query('BEGIN');
-    await client.query('SET LOCAL statement_timeout = 0');
-    await client.query('SET LOCAL idle_in_transaction_session_timeout = 0');
+    await liftTimeouts(client, 'transaction');
     if (!pool.embedded) await refuseRunningServers(client);
     await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
     await refuseData(client);

@@ -36,6 +36,18 @@ export class Environment {
   @IsWhole(4, 500)
   DATABASE_POOL_SIZE: number = 20;
 
+  /** Milliseconds after which a PostgreSQL server gives up a statement (the request gets 503); 0: never. */
+  @IsWhole(0, 3_600_000)
+  DATABASE_STATEMENT_TIMEOUT_MS: number = 30_000;
+
+  /** Milliseconds that a statement may wait for a lock of another one before it is given up; 0: any time. */
+  @IsWhole(0, 3_600_000)
+  DATABASE_LOCK_TIMEOUT_MS: number = 10_000;
+
+  /** Milliseconds that a transaction may do nothing before its connection is ended; 0: any time. */
+  @IsWhole(0, 3_600_000)
+  DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_MS: number = 30_000;
+
   /** A Redis server (6.2 or newer) for the job queue. Empty: the queue lives in the database. */
   @IsOptionalUrl('redis', 'rediss')
   REDIS_URL: string = '';

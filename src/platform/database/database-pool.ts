@@ -24,12 +24,11 @@ export class DatabasePool {
     if (environment.is_embedded) return DatabasePool.embedded(await EmbeddedDatabase.open(environment.DATA_DIR));
 
     const pool = new GuardedPool({
-      connectionString: environment.DATABASE_URL,
+      ...addressAndOptions(environment),
       max: environment.DATABASE_POOL_SIZE,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       application_name: 'flightdeck',
-      options: '-c search_path=public,bullmq -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s',
       Client: GuardedClient,
     });
     await assertUsable(pool).catch(async (error: Error) => {
@@ -50,6 +49,24 @@ export class DatabasePool {
     await this.pool.end();
     await this.embedded?.close();
   }
+}
+
+/** Settings of each connection. Those in the address come last, so they win; `pg` itself would take them alone. */
+function addressAndOptions(environment: Environment): { connectionString: string; options: string } {
+  const settings = {
+    search_path: 'public,bullmq',
+    statement_timeout: environment.DATABASE_STATEMENT_TIMEOUT_MS,
+    lock_timeout: environment.DATABASE_LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: environment.DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_MS,
+  };
+  const address = new URL(environment.DATABASE_URL);
+  const given = address.searchParams.get('options');
+  address.searchParams.delete('options');
+  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  return {
+    connectionString: given === null ? environment.DATABASE_URL : address.href,
+    options: [...options, given ?? ''].join(' ').trim(),
+  };
 }
 
 async function assertUsable(pool: pg.Pool): Promise<void> {

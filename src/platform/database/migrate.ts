@@ -5,6 +5,7 @@ import { migrations } from '../../../migrations/index.js';
 import { StartupError } from '../errors/startup-error.js';
 import type { DatabasePool } from './database-pool.js';
 import { dataSourceOptions } from './data-source-options.js';
+import { liftTimeouts } from './lift-timeouts.js';
 
 /** Any number; the same on all nodes, so that they migrate one after the other. */
 export const MIGRATION_LOCK = 7_240_001;
@@ -47,7 +48,7 @@ async function patientConnection({ pool }: DatabasePool): Promise<PoolClient> {
   const client = await pool.connect();
   const release = client.release.bind(client);
   client.release = () => release(true);
-  await client.query('SET statement_timeout = 0');
+  await liftTimeouts(client, 'connection');
   return client;
 }
 

@@ -52,6 +52,12 @@ export class UnitOfWork {
     const client = (await runner.connect()) as PoolClient;
     const tx = new OpenTransaction(runner.manager, this.handlers);
     const scope: TransactionScope = { client, transaction: tx, is_open: true };
+    // Why the connection broke between two statements: what the next one then says is only that it did.
+    let broken: Error | undefined;
+    const onBroken = (error: Error): void => {
+      broken ??= error;
+    };
+    client.on('error', onBroken);
     try {
       await runner.startTransaction();
       const result = await transactionScope.run(scope, async () => {
@@ -67,8 +73,9 @@ export class UnitOfWork {
     } catch (error) {
       scope.is_open = false;
       await rollBack(runner);
-      throw error;
+      throw broken ?? error;
     } finally {
+      client.off('error', onBroken);
       await runner.release();
     }
   }

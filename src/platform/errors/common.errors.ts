@@ -47,6 +47,15 @@ export class MalformedRequest extends DomainError {
   readonly code = 'malformed_request';
 }
 
+export class DatabaseTooSlow extends DomainError {
+  readonly kind = 'unavailable';
+  readonly code = 'database_too_slow';
+
+  constructor() {
+    super('The database took too long, so it was given up; try again shortly');
+  }
+}
+
 export class DatabaseUnavailable extends DomainError {
   readonly kind = 'unavailable';
   readonly code = 'database_unavailable';

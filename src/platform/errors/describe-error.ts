@@ -1,7 +1,8 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import { STATUS_CODES } from 'node:http';
-import { DatabaseUnavailable } from './common.errors.js';
+import { DatabaseTooSlow, DatabaseUnavailable } from './common.errors.js';
 import { isConnectionFailure } from './connection-failure.js';
+import { isDatabaseTimeout } from './database-timeout.js';
 import { DomainError, type DomainErrorKind, type FieldError } from './domain-error.js';
 import type { ProblemDocument } from './problem-document.js';
 
@@ -55,6 +56,7 @@ export function describeError(error: unknown, instance: string, request_id: stri
   });
 
   if (error instanceof DomainError) return describe(STATUS_OF[error.kind], error.code, error.message, error);
+  if (isDatabaseTimeout(error)) return describeError(new DatabaseTooSlow(), instance, request_id);
   if (isConnectionFailure(error)) return describeError(new DatabaseUnavailable(), instance, request_id);
   const refusal = fastifyError(error);
   if (refusal) {
