@@ -126,9 +126,9 @@ export function checkRuns(history: History): Problem[] {
       report('STUCK', story.whyStuck);
     }
     if (rows.length === 0) continue;
-    const state = states.get(run_id);
+    const [state, status]: (string | null | undefined)[] = [states.get(run_id), story.status];
     if (state === undefined) report('LOST', 'in the log, but not in the database');
-    else if (state !== story.status) report('LOST', `${story.status} in the log, but ${state} in the database`);
+    else if (state !== status) report('LOST', `${status} in the log, but ${state} in the database`);
   }
   return problems;
 }

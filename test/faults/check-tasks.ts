@@ -33,7 +33,7 @@ class TaskStory {
     const isOfAttempt = type === 'task_completed' || type === 'task_lease_expired' || type === 'task_failed';
     // What people complete by hand was perhaps never attempted.
     if (isOfAttempt && data.attempt !== undefined && data.attempt !== this.attempt)
-      this.report('OUT-OF-ORDER', `${type} of attempt ${String(data.attempt)} during attempt ${this.attempt}`);
+      this.report('OUT-OF-ORDER', `${type} of attempt ${data.attempt as number} during attempt ${this.attempt}`);
   }
 
   private create(status: TaskStatus): void {
@@ -82,9 +82,9 @@ export function checkTasks(history: History): Problem[] {
       report('STUCK', story.whyStuck);
     }
     if (rows.length === 0) continue;
-    const state = states.get(task_id);
+    const [state, status]: (string | null | undefined)[] = [states.get(task_id), story.status];
     if (state === undefined) report('LOST', 'in the log, but not in the database');
-    else if (state !== story.status) report('LOST', `${story.status} in the log, but ${state} in the database`);
+    else if (state !== status) report('LOST', `${status} in the log, but ${state} in the database`);
   }
   return [...problems, ...checkDependents(history)];
 }
