@@ -20,7 +20,9 @@ let isStopping = false;
 let commands = Promise.resolve();
 
 createInterface({ input: process.stdin })
-  .on('line', (command) => (commands = commands.then(() => obey(command))))
+  .on('line', (command) => {
+    commands = commands.then(() => obey(command));
+  })
   .once('close', () => void stop(0));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => void stop(1));
 
