@@ -33,6 +33,7 @@ export class Load {
     urls: readonly string[],
     private readonly seed: string,
     file: string,
+    private readonly signal: AbortSignal,
   ) {
     this.random = randomOf(`${seed} load`);
     const fetch = recordingFetch('load', file);
@@ -64,7 +65,11 @@ export class Load {
       if (by_status.completed !== TASKS_IN_ALL)
         throw new Error(`Of ${TASKS_IN_ALL} tasks: ${JSON.stringify(by_status)}`);
       for (const id of this.run_ids) {
-        const { status } = await this.client.get('/api/v1/runs/{id}', { params: { path: { id } }, retries: 0 });
+        const { status } = await this.client.get('/api/v1/runs/{id}', {
+          params: { path: { id } },
+          retries: 0,
+          signal: this.signal,
+        });
         if (status !== 'completed') throw new Error(`Run ${id} is ${status}`);
       }
     }, PATIENCE_MS);
@@ -81,6 +86,7 @@ export class Load {
     const dependencies = isDependent ? { dependencies: [dependency] } : {};
     const { id } = await this.client.post('/api/v1/tasks', {
       body: { title: `Task ${number}`, agent_type: 'worker', ...ATTEMPTS, ...dependencies },
+      signal: this.signal,
       idempotencyKey: `${this.seed}-task-${number}`,
     });
     this.task_ids.push(id);
@@ -97,11 +103,13 @@ export class Load {
     ];
     const { id } = await this.client.post('/api/v1/workflows', {
       body: { name: `Workflow ${number}`, steps },
+      signal: this.signal,
       idempotencyKey: `${this.seed}-workflow-${number}`,
     });
     const { run } = await this.client.post('/api/v1/workflows/{id}/execute', {
       params: { path: { id } },
       body: {},
+      signal: this.signal,
       idempotencyKey: `${this.seed}-run-${number}`,
     });
     this.run_ids.push(run.id);

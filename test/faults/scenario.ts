@@ -39,6 +39,8 @@ export class Scenario {
   readonly folder = mkdtempSync(join(tmpdir(), 'flightdeck-faults-'));
   readonly servers: ServerProcess[] = [];
   readonly children: AgentChild[] = [];
+  /** Aborted when nobody waits for the load any more. */
+  private readonly over = new AbortController();
   private readonly agents: FlightdeckAgent[] = [];
   private readonly files: string[] = [];
   private urls: string[] = [];
@@ -54,19 +56,13 @@ export class Scenario {
   static async run(setting: Setting, fault: (scenario: Scenario) => Promise<void>): Promise<void> {
     const scenario = new Scenario(setting);
     try {
-      const t0 = Date.now();
-      const T = (x: string) => console.log(x, Date.now() - t0);
       await scenario.start();
-      T('started');
-      const load = new Load(scenario.urls, scenario.seed, scenario.newFile('load'));
-      await Promise.all([load.create(), fault(scenario)]);
-      T('faulted');
+      const load = new Load(scenario.urls, scenario.seed, scenario.newFile('load'), scenario.over.signal);
+      // Which of them fails, the other need not go on.
+      await Promise.all([load.create(), fault(scenario)].map((work) => scenario.orEnd(work)));
       await load.settle();
-      T('settled');
       await scenario.stop();
-      T('stopped');
       await scenario.judge();
-      T('judged');
       rmSync(scenario.folder, { recursive: true });
     } catch (error) {
       for (const { output } of scenario.servers) appendFileSync(join(scenario.folder, 'servers.log'), output);
@@ -85,6 +81,7 @@ export class Scenario {
   async pause(least_seconds: number, most_seconds: number): Promise<void> {
     const seconds = least_seconds + this.random() * (most_seconds - least_seconds);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    this.over.signal.throwIfAborted();
   }
 
   async kill(server: ServerProcess): Promise<void> {
@@ -106,6 +103,13 @@ export class Scenario {
     await this.children[index]!.end('SIGKILL');
     await this.pause(0.2, 1);
     this.children[index] = await AgentChild.start(this.optionsOf(index));
+  }
+
+  private async orEnd(work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => {
+      this.over.abort(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    });
   }
 
   fileOf(agent: number): string {
@@ -166,7 +170,8 @@ export class Scenario {
     ]);
     await this.way?.close();
     this.way = null;
-    await Promise.all(this.servers.map((server) => server.signal('SIGTERM')));
+    // Without a farewell: what the database holds is what counts.
+    await Promise.all(this.servers.map((server) => this.kill(server)));
   }
 
   private async judge(): Promise<void> {
@@ -186,6 +191,7 @@ export class Scenario {
   }
 
   private async dispose(): Promise<void> {
+    this.over.abort(new Error('The scenario is over'));
     // Agents that were stopped by SIGSTOP hear of SIGKILL only.
     await Promise.all(this.children.map((child) => child.end('SIGKILL')));
     await Promise.all(this.servers.map((server) => server.dispose()));
