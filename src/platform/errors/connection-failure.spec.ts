@@ -10,6 +10,7 @@ it.each([
   'Cannot use a pool after calling end on the pool',
   // It broke between two statements of a transaction.
   'Query runner already released. Cannot run queries anymore.',
+  'Database connection provided by a query runner was already released, cannot continue to use its querying methods',
 ])('knows what is said of a connection that is gone: %s', (message) => {
   expect(isConnectionFailure(new Error(message))).toBe(true);
 });

@@ -8,7 +8,7 @@ const AWAY_MESSAGES = new RegExp(
     'Client was closed',
     'encountered a connection error',
     'pool after calling end',
-    'Query runner already released',
+    '[Qq]uery runner (was )?already released',
   ].join('|'),
 );
 
