@@ -1,19 +1,29 @@
-/** Holds the PostgreSQL and the Redis of services.mjs until standard input closes, then stops them and tidies up. */
+/**
+ * Holds the PostgreSQL and the Redis of services.mjs until standard input closes, then stops them and tidies up.
+ * Until then it takes commands, one a line, and repeats each when it is done: `stop postgres`, `crash postgres` (which
+ * has to recover from its log), `start postgres`, `crash redis` (which forgets everything), `start redis`.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findServices } from './find-services.mjs';
 
 const PATIENCE_MS = 30_000;
 const folders = [];
-const servers = [];
+const servers = {};
 let isStopping = false;
+let commands = Promise.resolve();
 
-process.stdin.resume().once('close', () => void stop(0));
+createInterface({ input: process.stdin })
+  .on('line', (command) => {
+    commands = commands.then(() => obey(command));
+  })
+  .once('close', () => void stop(0));
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => void stop(1));
 
 try {
@@ -47,9 +57,15 @@ async function startPostgres({ initdb, postgres, pg_isready }) {
     synchronous_commit: 'on',
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  // SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
-  const server = run(postgres, ['-D', data, ...args], { folder, owner, stopSignal: 'SIGINT' });
-  await untilReady(server, () => succeeds(pg_isready, ['-q', '-h', '127.0.0.1', '-p', String(port)]));
+  await hold('postgres', {
+    binary: postgres,
+    args: ['-D', data, ...args],
+    folder,
+    owner,
+    // PostgreSQL's fast shutdown, which does not wait for clients, and its immediate one.
+    signals: { stop: 'SIGINT', crash: 'SIGQUIT' },
+    isReady: () => succeeds(pg_isready, ['-q', '-h', '127.0.0.1', '-p', String(port)]),
+  });
   return `postgres://postgres@127.0.0.1:${port}/postgres`;
 }
 
@@ -57,47 +73,69 @@ async function startRedis({ redis }) {
   const folder = makeFolder('redis');
   const port = await freePort();
   const settings = ['--save', '', '--appendonly', 'no', '--bind', '127.0.0.1', '--port', String(port), '--dir', folder];
-  const server = run(redis, settings, { folder, owner: {}, stopSignal: 'SIGTERM' });
-  await untilReady(server, () => answersPing(port));
+  await hold('redis', {
+    binary: redis,
+    args: settings,
+    folder,
+    owner: {},
+    signals: { stop: 'SIGTERM', crash: 'SIGKILL' },
+    isReady: () => answersPing(port),
+  });
   return `redis://127.0.0.1:${port}`;
 }
 
-function run(binary, args, { folder, owner, stopSignal }) {
+async function hold(name, server) {
+  servers[name] = server;
+  await start(server);
+}
+
+async function start(server) {
+  const { binary, args, folder, owner, isReady } = server;
   const logFile = join(folder, 'server.log');
   const log = openSync(logFile, 'a');
   const child = spawn(binary, args, { ...owner, cwd: folder, stdio: ['ignore', log, log] });
-  const server = { child, stopSignal, binary, logFile, failure: undefined };
+  closeSync(log);
+  Object.assign(server, { child, failure: undefined, isEnding: false });
   server.ended = new Promise((resolve) => {
     const end = (reason) => {
       server.failure = `${binary} ended (${reason}):\n${readFileSync(logFile, 'utf8').slice(-4000)}`;
-      if (!isStopping) console.error(server.failure);
+      if (!server.isEnding) console.error(server.failure);
       resolve();
     };
     child.once('error', end);
     child.once('exit', (code, signal) => end(signal ?? code));
   });
-  servers.push(server);
-  return server;
-}
-
-async function untilReady(server, isReady) {
   for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(50)) {
     if (server.failure) throw new Error('A server ended before it was ready.');
     if (await isReady()) return;
   }
-  throw new Error(`${server.binary} is not ready after ${PATIENCE_MS / 1000} s.`);
+  throw new Error(`${binary} is not ready after ${PATIENCE_MS / 1000} s.`);
+}
+
+async function obey(command) {
+  const [action, name] = command.trim().split(' ');
+  try {
+    if (action === 'start') await start(servers[name]);
+    else await end(servers[name], action);
+    console.log(command);
+  } catch (error) {
+    console.error(`${command}: ${error.message}`);
+    await stop(1);
+  }
 }
 
 async function stop(exitCode) {
   if (isStopping) return;
   isStopping = true;
-  await Promise.all(servers.map(stopServer));
+  await Promise.all(Object.values(servers).map((server) => end(server, 'stop')));
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   process.exit(exitCode);
 }
 
-async function stopServer({ child, stopSignal, ended }) {
-  child.kill(stopSignal);
+async function end(server, how) {
+  const { child, signals, ended } = server;
+  server.isEnding = true;
+  child.kill(signals[how]);
   const killer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
   await ended;
   clearTimeout(killer);

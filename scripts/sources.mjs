@@ -4,7 +4,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { inRoot, ROOT } from './root.mjs';
 
-const FOLDERS = ['client/src', 'src', 'migrations', 'demo', 'bench'];
+const FOLDERS = ['client/src', 'src', 'migrations', 'demo', 'bench', 'test/faults'];
 const SETTINGS = /^tsconfig.*\.json$|^package-lock\.json$/;
 
 /**

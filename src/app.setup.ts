@@ -45,6 +45,7 @@ export async function createApp(
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
   addRequestHooks(fastify, environment, () => adapter.isDraining);
+  adapter.watchConnections();
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(environment, pool, extra), adapter, {
     logger: new Log(environment),

@@ -132,6 +132,20 @@ describe('a server that is told to stop', () => {
     expect(server.output).toContain('SIGINT');
   });
 
+  it('does not wait for a connection on which nothing was asked', async () => {
+    server = await ServerProcess.prepare({ SHUTDOWN_TIMEOUT_SECONDS: '60' });
+    await server.start();
+    const unused = connect(server.port, '127.0.0.1');
+    await once(unused, 'connect');
+    const ended = once(unused, 'close');
+
+    const code = await server.signal('SIGTERM');
+
+    expect(code).toBe(0);
+    expect(server.output).not.toContain('Not everything ended in time');
+    await ended;
+  });
+
   it('ends at once when told a second time', async () => {
     server = await ServerProcess.prepare();
     await server.start();

@@ -25,7 +25,7 @@ export class ServerProcess {
   /** Has a port and an empty place for data, but does not run yet. */
   static async prepare(settings: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'flightdeck-process-'));
-    const template = inject('template');
+    const template = settings.DATABASE_URL === undefined ? inject('template') : null;
     const name = `flightdeck_process_${process.pid}_${Math.floor(Math.random() * 1e9)}`;
     if (template) await administer(template.url, `CREATE DATABASE ${name} TEMPLATE ${template.name}`);
     return new ServerProcess(await freePort(), folder, template && { url: template.url, name }, settings);
