@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { eventually, sleep } from '../../test/support/eventually.js';
 import { makeAgent, makeTask } from '../../test/support/makers.js';
 import { startTestApp, type TestApp } from '../../test/support/test-app.js';
-import { Proxy } from './support/proxy.js';
+import { Proxy } from '../../test/support/proxy.js';
 
 describe('an agent', () => {
   let server: TestApp;

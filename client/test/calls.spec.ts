@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sleep } from '../../test/support/eventually.js';
 import { makeAgent, makeTask } from '../../test/support/makers.js';
 import { startTestApp, type TestApp } from '../../test/support/test-app.js';
-import { Proxy } from './support/proxy.js';
+import { Proxy } from '../../test/support/proxy.js';
 
 const NOWHERE = 'http://127.0.0.1:1';
 

@@ -7,7 +7,7 @@ import { eventually } from '../../test/support/eventually.js';
 import { complete, lease, makeAgent, makeProject, makeTask } from '../../test/support/makers.js';
 import { Nodes } from '../../test/support/nodes.js';
 import type { TestApp } from '../../test/support/test-app.js';
-import { Proxy } from './support/proxy.js';
+import { Proxy } from '../../test/support/proxy.js';
 
 describe('a watch', () => {
   let nodes: Nodes;

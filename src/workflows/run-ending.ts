@@ -56,6 +56,7 @@ export class RunEnding {
     this.store.measure(live);
     run.error = error;
     const tasks = await this.taskStore.lockAllOfRun(tx, run.id, UNFINISHED);
+    const idle = tasks.filter(({ status }) => canMove(status, TaskStatus.Skipped));
     const begun = tasks.filter(({ status }) => !canMove(status, TaskStatus.Skipped));
     this.stopSteps(tx, live, ({ key, tasks_completed, tasks_failed }) => {
       const hasBegun = tasks_completed + tasks_failed > 0 || begun.some(({ step_key }) => step_key === key);
@@ -63,7 +64,6 @@ export class RunEnding {
     });
     await this.close(tx, live, RunStatus.Failed);
     tx.record(new RunFailed(run, workflow, error));
-    const idle = tasks.filter((task) => !begun.includes(task));
     await this.lifecycle.skipAll(tx, idle, 'Its run has failed');
     await this.lifecycle.requestCancelOfAll(tx, begun);
   }

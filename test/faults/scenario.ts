@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { inject } from 'vitest';
 import { eventually } from '../support/eventually.js';
 import { administer, withDatabase } from '../support/global-setup.js';
+import { Proxy } from '../support/proxy.js';
 import { ServerProcess } from '../support/server-process.js';
 import { AgentChild } from './agent-child.js';
 import { checkHistory, reportOf } from './check-history.js';
 import { exportHistory } from './export-history.js';
-import { FaultyWay } from './faulty-way.js';
 import { readHistory } from './history.js';
 import { AGENTS, Load, SIZE, TASKS_IN_ALL } from './load.js';
 import { randomOf } from './random.js';
@@ -44,7 +44,7 @@ export class Scenario {
   private readonly agents: FlightdeckAgent[] = [];
   private readonly files: string[] = [];
   private urls: string[] = [];
-  private way: FaultyWay | null = null;
+  private way: Proxy | null = null;
   private database: { admin_url: string; name: string } | null = null;
 
   private constructor(private readonly setting: Setting) {
@@ -140,7 +140,8 @@ export class Scenario {
     }
     this.urls = this.servers.filter(({ environment }) => environment.ROLE !== 'worker').map(({ url }) => url);
     if (isLost) {
-      this.way = await FaultyWay.to(this.servers[0]!.port, () => isLost(this));
+      this.way = await Proxy.to(this.servers[0]!.url);
+      this.way.loseAnswers((sent) => sent.startsWith('POST') && isLost(this));
       this.urls[0] = this.way.url;
     }
     for (let index = 0; index < AGENTS; index++) {

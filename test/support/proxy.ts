@@ -5,8 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class Proxy {
   /** How many answers got lost on their way: the server had done what was asked. */
   dropped = 0;
-  private toDrop = 0;
-  private isDropping: (sent: string) => boolean = () => false;
+  private isLost: (sent: string) => boolean = () => false;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -33,8 +32,13 @@ export class Proxy {
 
   /** Cuts the connection instead of giving the next answers to requests that contain the text. */
   dropAnswers(count: number, to: string): void {
-    this.toDrop = count;
-    this.isDropping = (sent) => sent.includes(to);
+    let left = count;
+    this.loseAnswers((sent) => left > 0 && sent.includes(to) && left-- > 0);
+  }
+
+  /** Asked for each answer, with its request, before the first byte is passed on: whether nobody hears of it. */
+  loseAnswers(isLost: (sent: string) => boolean): void {
+    this.isLost = isLost;
   }
 
   /** Breaks all connections; new ones are let through. */
@@ -67,13 +71,12 @@ export class Proxy {
       server.write(chunk);
     });
     server.on('data', (chunk) => {
-      const isLost = this.toDrop > 0 && this.isDropping(sent);
+      const isLost = this.isLost(sent);
       sent = '';
       if (!isLost) {
         client.write(chunk);
         return;
       }
-      this.toDrop--;
       this.dropped++;
       client.destroy();
     });
