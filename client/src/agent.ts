@@ -17,6 +17,8 @@ const STOP_TIMEOUT_SECONDS = 10;
 const ABORT_GRACE_MS = 1_000;
 const DELIVERY_GRACE_MS = 4_000;
 const FAREWELL_MS = 2_000;
+/** How long a request for work that is under way when the agent stops may still be answered: what it got is given back. */
+const LAST_ANSWER_MS = 250;
 /** An answer that is sooner than this did not wait: the server is stopping, or the agent drained. */
 const SOON_MS = 500;
 const LONGEST_NETWORK_MS = 10_000;
@@ -58,6 +60,8 @@ export class FlightdeckAgent {
   private readonly clock = new ServerClock();
   private readonly held = new Map<string, { task: HeldTask; work: Promise<void> }>();
   private readonly stopping = new AbortController();
+  /** Aborted shortly after `stopping`. */
+  private readonly leaving = new AbortController();
   private readonly gaveUp = new AbortController();
   private readonly report: (report: AgentReport) => void;
   private readonly leaseSeconds: number;
@@ -96,6 +100,7 @@ export class FlightdeckAgent {
    */
   async stop(): Promise<void> {
     this.stopping.abort(new Error('The agent stops'));
+    setTimeout(() => this.leaving.abort(this.stopping.signal.reason), LAST_ANSWER_MS).unref();
     if (!this.started) return;
     await this.started.catch(() => undefined);
     await this.ended.catch(() => undefined);
@@ -146,7 +151,7 @@ export class FlightdeckAgent {
     const askedAt = performance.now();
     try {
       const leased = await this.persist(() =>
-        this.client.post('/api/v1/tasks/lease', { body, retries: 0, timeoutMs, signal }),
+        this.client.post('/api/v1/tasks/lease', { body, retries: 0, timeoutMs, signal: this.leaving.signal }),
       );
       const wasSoon = performance.now() - askedAt < SOON_MS;
       if (leased.length === 0 && wasSoon) await sleep(SOON_MS * (0.5 + Math.random()), undefined, { signal });

@@ -58,6 +58,8 @@ describe('an agent', () => {
   const get = async ({ id }: { id: string }): Promise<Task> => (await server.get(`/api/v1/tasks/${id}`)).body;
   const becomes = (task: Task, expected: object) =>
     eventually(async () => expect(await get(task)).toMatchObject(expected));
+  /** The server's word that a task is in progress may be older than the agent's own knowledge of it. */
+  const works = (agent: FlightdeckAgent, tasks = 1) => eventually(() => expect(agent.running).toBe(tasks));
   const eventTypes = async ({ id }: Task) => (await server.events({ task_id: id })).map(({ type }) => type);
   /** A handler that works until it is told to stop. */
   const untilAborted: AgentOptions['handler'] = async (_task, { signal }) => {
@@ -230,11 +232,11 @@ describe('an agent', () => {
     it('tells the handler, and the task is cancelled when that throws', async () => {
       const task = await queue();
       let reason: TaskAborted | null = null;
-      await start(async (given, context) => {
+      const agent = await start(async (given, context) => {
         context.signal.addEventListener('abort', () => (reason = context.signal.reason as TaskAborted));
         await untilAborted(given, context);
       });
-      await becomes(task, { status: 'in_progress' });
+      await works(agent);
 
       await server.post(`/api/v1/tasks/${task.id}/cancel`);
 
@@ -248,7 +250,7 @@ describe('an agent', () => {
     it('tells the handler, and reports the result that came too late', async () => {
       const task = await queue({ max_attempts: 5 });
       const reasons: unknown[] = [];
-      await start(
+      const agent = await start(
         async ({ attempt }, { signal }) => {
           if (reasons.length > 0) return `attempt ${attempt}`;
           await once(signal, 'abort');
@@ -257,7 +259,7 @@ describe('an agent', () => {
         },
         { leaseSeconds: 5 },
       );
-      await becomes(task, { status: 'in_progress' });
+      await works(agent);
 
       // Taken away by hand.
       await server.patch(`/api/v1/tasks/${task.id}/status`, { status: 'pending' });
@@ -280,7 +282,7 @@ describe('an agent', () => {
       const task = await queue();
       let finish: (output: string) => void = () => undefined;
       const agent = await start(() => new Promise((resolve) => (finish = resolve)), { stopTimeoutSeconds: 60 });
-      await becomes(task, { status: 'in_progress' });
+      await works(agent);
       const later = await queue();
 
       const stopping = agent.stop();
@@ -305,7 +307,7 @@ describe('an agent', () => {
         },
         { concurrency: 2 },
       );
-      for (const task of [listening, deaf]) await becomes(task, { status: 'in_progress' });
+      await works(agent, 2);
 
       await agent.stop();
 
@@ -313,6 +315,22 @@ describe('an agent', () => {
       expect(reasons).toMatchObject([{ code: 'agent_stopping' }, { code: 'agent_stopping' }]);
       expect(agent.running).toBe(0);
       expect(reports).toEqual([]);
+    });
+
+    it('gives back what it was given while it stopped', async () => {
+      let stopping: Promise<void> | undefined;
+      const stopWhenLeased: typeof fetch = async (input, init) => {
+        const response = await fetch(input, init);
+        if ((input as Request).url.endsWith('/lease')) stopping = agent.stop();
+        return response;
+      };
+      const task = await queue();
+      const agent = await start(untilAborted, { fetch: stopWhenLeased });
+      await eventually(() => expect(stopping).toBeDefined());
+
+      await stopping;
+
+      expect(await get(task)).toMatchObject({ status: 'pending', attempt: 0 });
     });
 
     it('does not wait for work first', async () => {
