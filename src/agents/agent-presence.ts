@@ -132,10 +132,14 @@ export class AgentPresence implements OnModuleDestroy {
     });
   }
 
-  /** What it showed before it went offline must not bring it back. */
+  /**
+   * What it showed before somebody said that it is offline must not bring it back. A sign that the sweep did not know of
+   * must: by the time this is heard, the agent may have shown itself again.
+   */
   @Live('agent_status_updated')
-  forget({ agent_id, data }: LoggedEvent): void {
-    if (agent_id && data.new_status === AgentStatus.Offline) this.signs.delete(agent_id);
+  forget({ agent_id, source, data }: LoggedEvent): void {
+    const wasSaid = source !== 'scheduler';
+    if (agent_id && wasSaid && data.new_status === AgentStatus.Offline) this.signs.delete(agent_id);
   }
 
   async onModuleDestroy(): Promise<void> {
