@@ -44,7 +44,8 @@ export async function createApp(
   });
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
-  addRequestHooks(fastify, environment, () => adapter.isDraining);
+  addRequestHooks(fastify, environment, adapter);
+  adapter.grace_seconds = environment.SHUTDOWN_GRACE_SECONDS;
   adapter.watchConnections();
 
   const app = await NestFactory.create<NestFastifyApplication>(AppModule.with(environment, pool, extra), adapter, {

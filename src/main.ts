@@ -41,6 +41,7 @@ const SAME_SIGNAL_MS = 500;
 
 /** The first signal drains and ends with 0; a second one ends at once. */
 function stopOnSignal(server: RunningServer, environment: Environment): void {
+  const { SHUTDOWN_GRACE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS } = environment;
   let stoppingSince: number | null = null;
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSince !== null) {
@@ -49,10 +50,13 @@ function stopOnSignal(server: RunningServer, environment: Environment): void {
     }
     stoppingSince = performance.now();
     say(environment, { headline: `${signal}: finishing what is under way; once more to end at once.`, details: {} });
-    setTimeout(() => {
-      console.error('Not everything ended in time; leases and runs go on after the next start.');
-      process.exit(0);
-    }, environment.SHUTDOWN_TIMEOUT_SECONDS * 1000).unref();
+    setTimeout(
+      () => {
+        console.error('Not everything ended in time; leases and runs go on after the next start.');
+        process.exit(0);
+      },
+      (SHUTDOWN_GRACE_SECONDS + SHUTDOWN_TIMEOUT_SECONDS) * 1000,
+    ).unref();
     server.close().then(
       () => process.exit(0),
       (error: unknown) => {

@@ -1,7 +1,7 @@
 import { type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { createApp } from './app.setup.js';
-import { AppModule } from './app.module.js';
+import { type AppExtras, AppModule } from './app.module.js';
 import { Environment } from './platform/config/environment.js';
 import { DatabasePool } from './platform/database/database-pool.js';
 import { migrate } from './platform/database/migrate.js';
@@ -18,7 +18,7 @@ export interface RunningServer {
 }
 
 /** Opens the database, migrates it, and starts the part that ROLE names. Throws StartupError with the reason. */
-export async function startServer(environment: Environment): Promise<RunningServer> {
+export async function startServer(environment: Environment, extra: AppExtras = []): Promise<RunningServer> {
   if (environment.is_embedded && environment.ROLE !== 'all') {
     throw new StartupError(
       `ROLE=${environment.ROLE} needs DATABASE_URL: the embedded database is for one process, which does everything.`,
@@ -31,8 +31,8 @@ export async function startServer(environment: Environment): Promise<RunningServ
   try {
     await migrate(pool);
     const { app, url } = environment.serves_http
-      ? await startApi(environment, pool)
-      : await startWorker(environment, pool);
+      ? await startApi(environment, pool, extra)
+      : await startWorker(environment, pool, extra);
     return {
       url,
       close: async () => {
@@ -49,8 +49,9 @@ export async function startServer(environment: Environment): Promise<RunningServ
 async function startApi(
   environment: Environment,
   pool: DatabasePool,
+  extra: AppExtras,
 ): Promise<{ app: INestApplicationContext; url: string }> {
-  const app = await createApp(environment, pool);
+  const app = await createApp(environment, pool, extra);
   const { host, PORT } = environment;
   await app.listen({ port: PORT, host }).catch(async (error: NodeJS.ErrnoException) => {
     await app.close();
@@ -64,8 +65,9 @@ async function startApi(
 async function startWorker(
   environment: Environment,
   pool: DatabasePool,
+  extra: AppExtras,
 ): Promise<{ app: INestApplicationContext; url: null }> {
-  const app = await NestFactory.createApplicationContext(AppModule.with(environment, pool), {
+  const app = await NestFactory.createApplicationContext(AppModule.with(environment, pool, extra), {
     logger: new Log(environment),
     abortOnError: false,
   });

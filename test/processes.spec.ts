@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, inject, it, vi } from 'vitest';
 import { eventually } from './support/eventually.js';
 import { ServerProcess } from './support/server-process.js';
+import { SocketClient } from './support/socket-client.js';
 
 // Real processes start here, several in some tests.
 vi.setConfig({ testTimeout: 120_000 });
@@ -130,6 +131,30 @@ describe('a server that is told to stop', () => {
     expect(await waiting).toEqual([]);
     expect(server.output).toContain('is ready');
     expect(server.output).toContain('SIGINT');
+  });
+
+  it('serves on for its grace, in which it is not ready, and then ends what waits', async () => {
+    server = await ServerProcess.prepare({ SHUTDOWN_GRACE_SECONDS: '4' });
+    await server.start();
+    const { id } = await client().post('/api/v1/agents', { body: { name: 'One', type: 'worker' } });
+    const waiting = client().post('/api/v1/tasks/lease', { body: { agent_id: id, wait_seconds: 30 }, retries: 0 });
+    const socket = await SocketClient.connect(server.url);
+    await socket.join('tasks');
+
+    const ended = server.signal('SIGTERM');
+    await eventually(async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(503));
+    const made = await fetch(`${server.url}/api/v1/tasks`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ title: 'The last one', agent_type: 'other' }),
+    });
+
+    expect(made.status).toBe(201);
+    expect(made.headers.get('connection')).toBe('close');
+    await eventually(() => expect(socket.payloads('task_created')).toHaveLength(1));
+    expect(await ended).toBe(0);
+    expect(await waiting).toEqual([]);
+    await socket.untilDisconnected();
   });
 
   it('does not wait for a connection on which nothing was asked', async () => {

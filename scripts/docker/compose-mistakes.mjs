@@ -40,15 +40,15 @@ function mistakesInNames(service, { services, volumes, has }) {
 
 function mistakesInNode(service, dockerfile, has) {
   const variables = Object.keys(mapOf(service.environment));
-  const shutdown = Number(valueOf(service, 'SHUTDOWN_TIMEOUT_SECONDS'));
+  const [grace, shutdown] = [graceOf(service), Number(valueOf(service, 'SHUTDOWN_TIMEOUT_SECONDS'))];
   const isWorker = valueOf(service, 'ROLE') === 'worker';
   const test = [service.healthcheck?.test ?? []].flat().join(' ');
   return [
     ...variables.filter((name) => !isKnownVariable(name)).map((name) => `${name} is not in .env.example`),
     ...(has(service.build.dockerfile.replace('docker/', '')) ? [] : [`${service.build.dockerfile} does not exist`]),
-    ...(secondsOf(service.stop_grace_period) > shutdown
+    ...(secondsOf(service.stop_grace_period) > grace + shutdown
       ? []
-      : [`stop_grace_period is not more than SHUTDOWN_TIMEOUT_SECONDS (${shutdown})`]),
+      : [`stop_grace_period is not more than a stop takes (${grace} + ${shutdown})`]),
     ...(isWorker && !test.includes(`127.0.0.1:${valueOf(service, 'METRICS_PORT')}/`)
       ? ['a worker is asked at METRICS_PORT whether it is well']
       : []),
@@ -57,6 +57,8 @@ function mistakesInNode(service, dockerfile, has) {
       : ['its PORT is not the one that the image exposes']),
   ];
 }
+
+const graceOf = (service) => Number(valueOf(service, 'SHUTDOWN_GRACE_SECONDS'));
 
 const portOf = (service, dockerfile) =>
   mapOf(service.environment).PORT ?? /^ENV .*\bPORT=(\d+)/m.exec(dockerfile)?.[1] ?? VARIABLES.get('PORT');
@@ -81,6 +83,8 @@ export function mistakesInBalancer({ balancer, compose: { services }, dockerfile
   const timeout = (name) => secondsOf(new RegExp(`^ +timeout ${name} (\\S+)$`, 'm').exec(balancer)?.[1] ?? '0s');
   const checked = /^ +option httpchk GET (\S+)$/m.exec(balancer)?.[1];
   const bound = /^ +bind :(\d+)$/m.exec(balancer)?.[1];
+  const [, every, fall] = /^ +default-server .*\binter (\S+) fall (\d+)/m.exec(balancer) ?? [];
+  const notices = secondsOf(every) * Number(fall);
   const published = (services.balancer?.ports ?? []).map((port) => port.split(':').at(-1));
   const files = Number(services.balancer?.ulimits?.nofile ?? 0);
   const most = Number(/^ +maxconn (\d+)$/m.exec(balancer)?.[1]);
@@ -104,6 +108,9 @@ export function mistakesInBalancer({ balancer, compose: { services }, dockerfile
     }),
     ...(backends.some((backend) => /^ +cookie .*insert/m.test(backend)) ? [] : ['polling has no way back to its node']),
     ...(checked === '/health/ready' ? [] : [`nodes are asked at ${checked} whether they are ready`]),
+    ...nodes
+      .filter((name) => !(graceOf(services[name]) > notices))
+      .map((name) => `that ${name} stops is noticed after ${notices} s, when SHUTDOWN_GRACE_SECONDS are over`),
     ...['client', 'server']
       .filter((name) => timeout(name) <= LONGEST_POLL_SECONDS)
       .map((name) => `timeout ${name} cuts long polls off`),

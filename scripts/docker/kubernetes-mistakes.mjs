@@ -102,11 +102,12 @@ function* mistakesInContainer(container, pod, template, context) {
     if ((probe === 'readinessProbe') !== (path === '/health/ready')) yield `${probe} should not ask for ${path}`;
   }
 
-  const pause = Number(container.lifecycle?.preStop?.exec?.command?.[1] ?? 0);
+  const grace = Number(valueOf(variables, 'SHUTDOWN_GRACE_SECONDS'));
   const shutdown = Number(valueOf(variables, 'SHUTDOWN_TIMEOUT_SECONDS'));
-  if (!isWorker && pause === 0) yield 'it stops before others know: there is no preStop';
-  if (!(pod.terminationGracePeriodSeconds > pause + shutdown)) {
-    yield `terminationGracePeriodSeconds is not more than preStop and SHUTDOWN_TIMEOUT_SECONDS (${pause} + ${shutdown})`;
+  const { periodSeconds = 10, failureThreshold = 3 } = container.readinessProbe ?? {};
+  if (!isWorker && grace <= periodSeconds * failureThreshold) yield 'SHUTDOWN_GRACE_SECONDS is over before others know';
+  if (!(pod.terminationGracePeriodSeconds > grace + shutdown)) {
+    yield `terminationGracePeriodSeconds is not more than a stop takes (${grace} + ${shutdown})`;
   }
 
   const { allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = container.securityContext ?? {};

@@ -76,7 +76,7 @@ export class HealthController {
   @ApiOkResponse({ type: ReadinessResponse })
   @ApiResponse({ status: HttpStatus.SERVICE_UNAVAILABLE, type: ReadinessResponse, description: 'Not now' })
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<ReadinessResponse> {
-    const reasons = this.host.httpAdapter.isDraining ? ['stopping'] : await this.health.reasonsNotReady();
+    const reasons = this.host.httpAdapter.isStopping ? ['stopping'] : await this.health.reasonsNotReady();
     if (reasons.length === 0) return { status: 'ready' };
     reply.status(HttpStatus.SERVICE_UNAVAILABLE);
     return { status: 'not_ready', reasons };

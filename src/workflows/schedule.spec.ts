@@ -65,6 +65,18 @@ describe('the newest tick', () => {
   ])('between %s and %s', (from, until, expected) => {
     expect(newestTick(minutely, new Date(from), new Date(until))?.toISOString()).toBe(expected);
   });
+
+  it.each([
+    // The clocks go forward at 01:00 UTC, and back at 01:00 UTC.
+    ['2026-03-28T02:00:00Z', '2026-03-29T00:59:00Z', undefined],
+    ['2026-03-28T02:00:00Z', '2026-03-29T01:00:00Z', '2026-03-29T01:00:00.000Z'],
+    ['2026-03-29T01:00:01Z', '2026-03-29T23:00:00Z', undefined],
+    ['2026-10-25T00:00:00Z', '2026-10-25T03:00:00Z', '2026-10-25T00:30:00.000Z'],
+    ['2026-10-25T00:30:01Z', '2026-10-25T03:00:00Z', undefined],
+  ])('of half past two in Berlin, when the clocks change, between %s and %s', (from, until, expected) => {
+    const daily = of('30 2 * * *', 'Europe/Berlin');
+    expect(newestTick(daily, new Date(from), new Date(until))?.toISOString()).toBe(expected);
+  });
 });
 
 describe('a schedule', () => {

@@ -41,7 +41,7 @@ it('an api node that is killed between commit and answer: what it did is there, 
       });
       killAt = answers + 5 + Math.floor(scenario.random() * 20);
       await reached;
-      await scenario.launch(server!);
+      await server!.start();
     }
   });
 });

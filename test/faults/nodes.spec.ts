@@ -16,7 +16,7 @@ it.skipIf(!inject('template'))('a worker that is killed, and an agent with it: i
       await scenario.pause(0.3, SIZE.seconds / KILLS);
       await Promise.all([scenario.kill(worker), scenario.killAgent(0)]);
       await scenario.pause(0.5, 2);
-      await scenario.launch(worker);
+      await worker.start();
     }
   }),
 );

@@ -4,7 +4,6 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import { eventually } from '../support/eventually.js';
 import { administer, withDatabase } from '../support/global-setup.js';
 import { Proxy } from '../support/proxy.js';
 import { ServerProcess } from '../support/server-process.js';
@@ -88,16 +87,6 @@ export class Scenario {
     await server.signal('SIGKILL');
   }
 
-  /** Starts one, also again. A worker serves nothing that could be asked, so it says when it is ready. */
-  async launch(server: ServerProcess): Promise<void> {
-    if (server.environment.ROLE !== 'worker') return server.start();
-    const child = server.launch();
-    await eventually(() => {
-      if (child.exitCode !== null) throw new Error(`The worker ended with ${child.exitCode}: ${server.output}`);
-      if (!server.output.includes('is ready')) throw new Error('The worker is not ready');
-    }, 60_000);
-  }
-
   /** Kills an agent in the middle of its work; another process takes its place, under the same key. */
   async killAgent(index: number): Promise<void> {
     await this.children[index]!.end('SIGKILL');
@@ -136,7 +125,7 @@ export class Scenario {
       });
       this.servers.push(server);
       // The first one migrates; and two starts at once are no fault that is meant here.
-      await this.launch(server);
+      await server.start();
     }
     this.urls = this.servers.filter(({ environment }) => environment.ROLE !== 'worker').map(({ url }) => url);
     if (isLost) {

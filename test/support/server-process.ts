@@ -8,7 +8,7 @@ import { inject } from 'vitest';
 import { eventually } from './eventually.js';
 import { administer, withDatabase } from './global-setup.js';
 
-const MAIN = resolve('dist/src/main.js');
+const MAIN = 'dist/src/main.js';
 
 /** The built server as a process of its own, on data of its own: what is killed here is really dead. */
 export class ServerProcess {
@@ -20,15 +20,16 @@ export class ServerProcess {
     readonly folder: string,
     private readonly database: { url: string; name: string } | null,
     private readonly settings: NodeJS.ProcessEnv,
+    private readonly program: string,
   ) {}
 
   /** Has a port and an empty place for data, but does not run yet. */
-  static async prepare(settings: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+  static async prepare(settings: NodeJS.ProcessEnv = {}, program = MAIN): Promise<ServerProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'flightdeck-process-'));
     const template = settings.DATABASE_URL === undefined ? inject('template') : null;
     const name = `flightdeck_process_${process.pid}_${Math.floor(Math.random() * 1e9)}`;
     if (template) await administer(template.url, `CREATE DATABASE ${name} TEMPLATE ${template.name}`);
-    return new ServerProcess(await freePort(), folder, template && { url: template.url, name }, settings);
+    return new ServerProcess(await freePort(), folder, template && { url: template.url, name }, settings, program);
   }
 
   get url(): string {
@@ -50,7 +51,7 @@ export class ServerProcess {
 
   launch(): ChildProcess {
     this.output = '';
-    const child = spawn(process.execPath, [MAIN], { cwd: this.folder, env: this.environment });
+    const child = spawn(process.execPath, [resolve(this.program)], { cwd: this.folder, env: this.environment });
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         this.output += chunk.toString();
@@ -60,12 +61,12 @@ export class ServerProcess {
     return child;
   }
 
+  /** Starts it, also again. */
   async start(): Promise<void> {
     const child = this.launch();
     await eventually(async () => {
       if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}: ${this.output}`);
-      const { ok } = await fetch(`${this.url}/health/ready`);
-      if (!ok) throw new Error('not ready');
+      if (!(await this.isReady())) throw new Error('not ready');
     }, 60_000);
   }
 
@@ -80,6 +81,12 @@ export class ServerProcess {
   async ended(): Promise<number | null> {
     const child = this.child!;
     return child.exitCode ?? ((await once(child, 'exit')) as [number | null])[0];
+  }
+
+  /** A worker serves nothing that could be asked, so it says when it is ready. */
+  private async isReady(): Promise<boolean> {
+    if (this.environment.ROLE === 'worker') return this.output.includes('is ready');
+    return (await fetch(`${this.url}/health/ready`)).ok;
   }
 
   async dispose(): Promise<void> {

@@ -104,7 +104,11 @@ export class Environment {
   @IsWhole(1, 100_000)
   SOCKET_MESSAGES_PER_SECOND: number = 50;
 
-  /** How long a stopping server waits for what is under way, in seconds. */
+  /** How long a stopping api node serves on while /health/ready says that it stops, in seconds. Not given: 5 in production. */
+  @IsWhole(0, 300)
+  SHUTDOWN_GRACE_SECONDS: number = 0;
+
+  /** How long a stopping server then waits for what is under way, in seconds. */
   @IsWhole(1, 300)
   SHUTDOWN_TIMEOUT_SECONDS: number = 8;
 

@@ -114,6 +114,12 @@ describe('the environment', () => {
     expect(readEnvironment({}).LOG_FORMAT).toBe('standard');
   });
 
+  it('serves on for a while when it stops in production, unless SHUTDOWN_GRACE_SECONDS says otherwise', () => {
+    expect(readEnvironment({}).SHUTDOWN_GRACE_SECONDS).toBe(0);
+    expect(readEnvironment({ ENVIRONMENT: 'production' }).SHUTDOWN_GRACE_SECONDS).toBe(5);
+    expect(readEnvironment({ ENVIRONMENT: 'production', SHUTDOWN_GRACE_SECONDS: '0' }).SHUTDOWN_GRACE_SECONDS).toBe(0);
+  });
+
   it('listens on the loopback, except in production', () => {
     expect(readEnvironment({}).host).toBe('127.0.0.1');
     expect(readEnvironment({ ENVIRONMENT: 'test' }).host).toBe('127.0.0.1');

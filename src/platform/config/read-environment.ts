@@ -4,6 +4,9 @@ import { Environment } from './environment.js';
 /** Older names of variables; the newer one wins when both are given. */
 const ALIASES: Record<string, string> = { ENVIRONMENT: 'ENV', HOST: 'API_HOST', PORT: 'API_PORT' };
 
+/** Load balancers ask every second or two whether a node is ready, and believe the second no. */
+const PRODUCTION_GRACE_SECONDS = 5;
+
 /** All that is wrong with the environment, in one message for the person who starts the server. */
 export class BadEnvironment extends Error {
   constructor(readonly mistakes: readonly string[]) {
@@ -19,7 +22,10 @@ export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
     if (given) Object.assign(environment, { [name]: convert(name, given, environment) });
   }
   if (environment.DEBUG && !source.LOG_LEVEL?.trim()) environment.LOG_LEVEL = 'debug';
-  if (environment.ENVIRONMENT === 'production' && !source.LOG_FORMAT?.trim()) environment.LOG_FORMAT = 'json';
+  if (environment.ENVIRONMENT === 'production') {
+    if (!source.LOG_FORMAT?.trim()) environment.LOG_FORMAT = 'json';
+    if (!source.SHUTDOWN_GRACE_SECONDS?.trim()) environment.SHUTDOWN_GRACE_SECONDS = PRODUCTION_GRACE_SECONDS;
+  }
 
   const errors = validateSync(environment, { stopAtFirstError: true });
   if (errors.length > 0) {

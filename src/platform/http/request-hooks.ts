@@ -4,6 +4,7 @@ import type { Environment } from '../config/environment.js';
 import { currentContext, type RequestContext, runInContext } from '../context/request-context.js';
 import { newId } from '../database/new-id.js';
 import { InvalidInput } from '../errors/common.errors.js';
+import type { Shutdown } from './draining-adapter.js';
 import { ServerStopping } from './http.errors.js';
 import { isText } from './json-body.js';
 import { addRequestLog } from './request-log.js';
@@ -20,7 +21,7 @@ export function requestId({ headers }: IncomingMessage): string {
 }
 
 /** What every request gets: its id in the answer, its context for the code below, a line in the log. */
-export function addRequestHooks(fastify: FastifyInstance, environment: Environment, isDraining: () => boolean): void {
+export function addRequestHooks(fastify: FastifyInstance, environment: Environment, shutdown: Shutdown): void {
   /** With who acts, which may be known only from the body. */
   const contexts = new WeakMap<FastifyRequest, RequestContext>();
   const originOf = ({ method, url, id, ip }: FastifyRequest) => ({
@@ -32,7 +33,7 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
   });
 
   fastify.addHook('onRequest', (request, _reply, done) => {
-    done(isDraining() && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
+    done(shutdown.isDraining && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
   });
 
   // Not earlier: reading the body leaves the asynchronous context.
@@ -47,7 +48,8 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
   // The last hook of all: preflights and malformed URLs are answered before any other.
   fastify.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('X-Request-Id', request.id);
-    if (isDraining()) reply.header('Connection', 'close');
+    // So that its next request finds another node.
+    if (shutdown.isStopping) reply.header('Connection', 'close');
     done();
   });
 
