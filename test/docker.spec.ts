@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CORE_SCHEMA, load, loadAll, mergeTag } from 'js-yaml';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { environmentFields } from '../src/platform/config/read-environment.js';
+import { eventually } from './support/eventually.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
 interface Container {
@@ -143,6 +144,8 @@ describe('the Docker files', () => {
       .filter(({ name }) => name === 'api');
     const paths = [api!.startupProbe, api!.livenessProbe, api!.readinessProbe!].map(({ httpGet }) => httpGet.path);
 
-    for (const path of [...paths, '/metrics']) expect([path, (await server.get(path)).status]).toEqual([path, 200]);
+    for (const path of [...paths, '/metrics']) {
+      await eventually(async () => expect([path, (await server.get(path)).status]).toEqual([path, 200]));
+    }
   });
 });

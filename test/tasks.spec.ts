@@ -135,6 +135,29 @@ describe('tasks', () => {
       }
     });
 
+    it('look the same when they are read and when they were changed, also when they have ended', async () => {
+      const agent = await makeAgent(server);
+      const { id } = await makeTask(server, {
+        agent_type: 'reader',
+        assigned_agent_id: agent.id,
+        priority: 'critical',
+      });
+      const [held] = await lease(server, agent);
+      const completed = await complete(server, held!, { output: { deep: ['ü', 1.5, null] }, quality_score: 75 });
+
+      const alone = await server.get(`/api/v1/tasks/${id}`);
+      const listed = await server.get(`/api/v1/tasks?agent_type=reader`);
+      const enveloped = await server.get(`/api/tasks?agent_type=reader`);
+
+      expect(completed.body).toMatchObject({ id, status: 'completed', completed_at: expect.any(String) });
+      expect(alone.headers['content-type']).toBe(completed.headers['content-type']);
+      expect(JSON.stringify(alone.body)).toBe(JSON.stringify(completed.body));
+      expect(JSON.stringify(listed.body)).toBe(JSON.stringify([completed.body]));
+      expect(JSON.stringify(enveloped.body)).toBe(
+        JSON.stringify({ items: [completed.body], total: 1, skip: 0, limit: 50, next_cursor: null }),
+      );
+    });
+
     it('take title or name, but not two different ones', async () => {
       const named = await server.post('/api/v1/tasks', { name: 'By name' });
       const both = await server.post('/api/v1/tasks', { title: 'Same', name: 'Same' });

@@ -7,7 +7,7 @@ export interface Received {
   payload: any;
 }
 
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 25_000;
 
 /** A client as a dashboard has it, which notes all that it receives. */
 export class SocketClient {
