@@ -9,6 +9,7 @@ import { serveDocs } from './platform/docs/docs.js';
 import { answerClientError } from './platform/http/client-errors.js';
 import { DrainingAdapter } from './platform/http/draining-adapter.js';
 import { acceptJson } from './platform/http/json-body.js';
+import { toJson } from './platform/http/json-text.js';
 import { PAGE_HEADERS } from './platform/http/page.interceptor.js';
 import { ProblemFilter } from './platform/http/problem.filter.js';
 import { addRequestHooks, requestId } from './platform/http/request-hooks.js';
@@ -55,6 +56,7 @@ export async function createApp(
     routeConflictPolicy: { duplicate: 'error', shadow: 'warn' },
   });
   acceptJson(fastify, environment.BODY_LIMIT_BYTES);
+  fastify.setReplySerializer(toJson);
   app.setGlobalPrefix('api', { exclude: OUTSIDE_API });
   app.enableVersioning({ type: VersioningType.URI });
   app.useGlobalFilters(filter.current);

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/database/database.js';
-import { Filters, listRows, type Sort } from '../platform/database/list-rows.js';
+import { Filters } from '../platform/database/filters.js';
+import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { UnitOfWork } from '../platform/database/unit-of-work.js';
 import { UnknownReference } from '../platform/errors/common.errors.js';
 import type { Page } from '../platform/http/page.js';

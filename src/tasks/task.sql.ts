@@ -1,6 +1,7 @@
 import { statement } from '../platform/database/database.js';
 import { insertEvents } from '../platform/events/event-rows.js';
 import type { Task } from './task.entity.js';
+import { TASK_JSON } from './task-json.js';
 
 /** A task as the API shows it. */
 export type TaskRow = Omit<Task, 'project' | 'assertCanMove' | 'prepare' | 'touch'> & {
@@ -18,6 +19,8 @@ export const TASK_COLUMNS = `t.*,
   (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name`;
 
 export const GET_TASK = statement('get_task', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = $1`);
+
+export const GET_TASK_JSON = statement('get_task_json', `SELECT ${TASK_JSON} AS json FROM tasks t WHERE t.id = $1`);
 
 /** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
 export const RUN_LOCK = (run_id: string): string => `pg_advisory_xact_lock(hashtextextended(${run_id}::text, 0))`;

@@ -16,6 +16,7 @@ import { EventResponse } from '../platform/events/event.response.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
+import type { JsonText } from '../platform/http/json-text.js';
 import { mapPage, type Page, PageQuery } from '../platform/http/page.js';
 import {
   AddDependencyDto,
@@ -42,8 +43,8 @@ export class TasksController {
   @Get()
   @Listed(TaskResponse)
   @ApiOperation({ operationId: 'list_tasks', summary: 'List tasks, newest first' })
-  async list(@Query() query: ListTasksQuery): Promise<Page<TaskResponse>> {
-    return mapPage(await this.tasks.list(query), TaskResponse.from);
+  list(@Query() query: ListTasksQuery): Promise<Page<JsonText>> {
+    return this.tasks.list(query);
   }
 
   @Post()
@@ -78,8 +79,8 @@ export class TasksController {
   @ApiOperation({ operationId: 'get_task', summary: 'Get one task' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid')
-  async get(@Id() id: string): Promise<TaskResponse> {
-    return TaskResponse.from(await this.tasks.get(id));
+  get(@Id() id: string): Promise<JsonText> {
+    return this.tasks.get(id);
   }
 
   @Put(':id')

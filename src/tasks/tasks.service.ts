@@ -2,26 +2,29 @@ import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
 import { violatedConstraint } from '../platform/database/violated-constraint.js';
 import { Database } from '../platform/database/database.js';
-import { Filters, listRows, type Sort } from '../platform/database/list-rows.js';
+import { Filters } from '../platform/database/filters.js';
+import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { InvalidInput, UnknownReference } from '../platform/errors/common.errors.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
 import { EventHistory } from '../platform/events/event-history.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
-import type { Page, PageQuery } from '../platform/http/page.js';
+import { JsonText } from '../platform/http/json-text.js';
+import { mapPage, type Page, type PageQuery } from '../platform/http/page.js';
 import type { UpdateTaskProgressDto, UpdateTaskStatusDto } from './dto/change-task.dto.js';
 import type { CreateTaskDto } from './dto/create-task.dto.js';
 import { type ListTasksQuery, TaskSort } from './dto/list-tasks.query.js';
 import type { TaskSummaryResponse } from './dto/task.response.js';
 import { columnsOf, newTask, subtasksOf, titleOf } from './new-task.js';
 import { Task } from './task.entity.js';
-import { TASK_COLUMNS, type TaskRow } from './task.sql.js';
+import { GET_TASK_JSON, type TaskRow } from './task.sql.js';
 import { TaskDependencies } from './task-dependencies.js';
 import { TaskEditor } from './task-editor.js';
+import { TASK_JSON } from './task-json.js';
 import { TaskLifecycle } from './task-lifecycle.js';
 import { canPeopleMove, hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
-import { TaskInProgress, TaskMoveRefused } from './tasks.errors.js';
+import { TaskInProgress, TaskMoveRefused, TaskNotFound } from './tasks.errors.js';
 import { TaskDeleted, TaskProgressUpdated } from './tasks.events.js';
 
 const SORTS: Record<TaskSort, Sort> = {
@@ -46,7 +49,7 @@ export class TasksService {
     private readonly commits: CommitSignal,
   ) {}
 
-  async list(query: ListTasksQuery): Promise<Page<TaskRow>> {
+  async list(query: ListTasksQuery): Promise<Page<JsonText>> {
     const filters = new Filters()
       .add('t.status = ?', query.status)
       .add('t.priority = ?::task_priority', query.priority)
@@ -60,19 +63,22 @@ export class TasksService {
       .add('t.is_urgent = ?', query.is_urgent)
       .add('t.tags && ?::text[]', query.tags)
       .addSearch('t.title', query.search);
-    return listRows<TaskRow & Record<string, unknown>>(this.database, {
+    const page = await listRows<{ id: string; json: string }>(this.database, {
       from: 'tasks t',
       alias: 't',
-      columns: TASK_COLUMNS,
+      columns: `t.id, ${TASK_JSON} AS json`,
       filters,
       sorts: SORTS,
       sort_by: query.sort_by ?? TaskSort.CreatedAt,
       query,
     });
+    return mapPage(page, ({ json }) => new JsonText(json));
   }
 
-  get(id: string): Promise<TaskRow> {
-    return this.store.get(id);
+  async get(id: string): Promise<JsonText> {
+    const [row] = await this.database.query<{ json: string }>(GET_TASK_JSON, [id]);
+    if (!row) throw new TaskNotFound(id);
+    return new JsonText(row.json);
   }
 
   async events(id: string, query: PageQuery): Promise<Page<LoggedEvent>> {

@@ -1,7 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { In } from 'typeorm';
 import { Database } from '../platform/database/database.js';
-import { Filters, listRows } from '../platform/database/list-rows.js';
+import { Filters } from '../platform/database/filters.js';
+import { listRows } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { runInContext } from '../platform/context/request-context.js';
 import type { Page } from '../platform/http/page.js';

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { IsNull, Not } from 'typeorm';
 import { Database } from '../platform/database/database.js';
-import { Filters, listRows, type Sort } from '../platform/database/list-rows.js';
+import { Filters } from '../platform/database/filters.js';
+import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import type { Page } from '../platform/http/page.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';

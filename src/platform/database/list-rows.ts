@@ -1,31 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { QueryResultRow } from 'pg';
 import { InvalidInput } from '../errors/common.errors.js';
 import { decodeCursor, encodeCursor, foreignCursor } from '../http/cursor.js';
 import type { Page, PageQuery } from '../http/page.js';
-import { type Database, type NamedStatement, statement } from './database.js';
-
-/** Up to here a total is counted; beyond, the planner's estimate stands for it. */
-const COUNT_LIMIT = 10_000;
-
-/** Conditions and their values; `?` in a condition stands for the value. */
-export class Filters {
-  readonly conditions: string[] = [];
-  readonly values: unknown[] = [];
-
-  /** Adds the condition if the value is given. */
-  add(condition: string, value: unknown): this {
-    if (value === undefined) return this;
-    this.values.push(value);
-    this.conditions.push(condition.replaceAll('?', `$${this.values.length}`));
-    return this;
-  }
-
-  /** Text that contains the value, whatever its case. */
-  addSearch(column: string, value: string | undefined): this {
-    return this.add(`${column} ILIKE ?`, value && `%${value.replace(/[\\%_]/g, (found) => `\\${found}`)}%`);
-  }
-}
+import type { Database } from './database.js';
+import type { Filters } from './filters.js';
+import { countTotal } from './totals.js';
 
 /** What `sort_by` may be: an expression, and its SQL type, by which the cursor's text is read back. */
 export interface Sort {
@@ -72,8 +51,7 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
   values.push(limit + 1, skip);
   const rows = await database
     .query<Row & { cursor_value: string | null }>(
-      prepared(
-        filters,
+      filters.prepare(
         `SELECT ${columns}, (${sort.expression})::text AS cursor_value FROM ${from}
        ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''}
        ORDER BY ${sort.expression} ${direction(sort, sort_order)}, ${alias}.id ${sort_order}
@@ -94,22 +72,13 @@ export async function listRows<Row extends QueryResultRow & { id: string }>(
     items,
     ...(count === 'none'
       ? { total: null, total_is_estimate: false }
-      : await countRows(database, from, filters, count === 'exact')),
+      : await countTotal(database, from, filters, count === 'exact')),
     skip: passed,
     limit,
     next_cursor: hasMore
       ? encodeCursor({ ...scope, value: last!.cursor_value, id: last!.id, passed: passed + limit })
       : null,
   };
-}
-
-/**
- * The common lists are planned once per connection. Those with several filters are of too many kinds: each would stay
- * in the memory of every connection.
- */
-function prepared({ conditions }: Filters, text: string): NamedStatement | string {
-  if (conditions.length > 1) return text;
-  return statement(`list_${createHash('sha1').update(text).digest('base64url')}`, text);
 }
 
 /** Nulls are the smallest. Without nulls nothing is said of them, or the index would not serve the order. */
@@ -132,26 +101,4 @@ function keyset(
   const afterNull = `(${expression} IS NULL AND ${value} IS NULL AND ${idExpression} ${beyond} ${id})`;
   if (isAtNull) return order === 'asc' ? `(${expression} IS NOT NULL OR ${afterNull})` : afterNull;
   return order === 'asc' ? after : `(${after} OR ${expression} IS NULL)`;
-}
-
-async function countRows(
-  database: Database,
-  from: string,
-  filters: Filters,
-  isExact: boolean,
-): Promise<{ total: number; total_is_estimate: boolean }> {
-  const { conditions, values } = filters;
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-  const limit = isExact ? '' : `LIMIT ${COUNT_LIMIT + 1}`;
-  const [row] = await database.query<{ total: string }>(
-    prepared(filters, `SELECT count(*) AS total FROM (SELECT 1 FROM ${from} ${where} ${limit}) AS matches`),
-    values,
-  );
-  const total = Number(row!.total);
-  if (isExact || total <= COUNT_LIMIT) return { total, total_is_estimate: false };
-
-  type Plan = { 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] };
-  const [plan] = await database.query<Plan>(`EXPLAIN (FORMAT JSON) SELECT 1 FROM ${from} ${where}`, values);
-  const estimate = plan!['QUERY PLAN'][0].Plan['Plan Rows'];
-  return { total: Math.max(estimate, COUNT_LIMIT + 1), total_is_estimate: true };
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
-import { Filters, listRows } from '../database/list-rows.js';
+import { Filters } from '../database/filters.js';
+import { listRows } from '../database/list-rows.js';
 import type { Page, PageQuery } from '../http/page.js';
 import type { LoggedEvent } from './logged-event.js';
 

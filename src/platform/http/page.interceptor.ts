@@ -1,6 +1,7 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { map, type Observable } from 'rxjs';
+import { JsonText } from './json-text.js';
 import type { Page } from './page.js';
 import { isVersioned, pathOf } from './version.js';
 
@@ -29,16 +30,20 @@ export class PageInterceptor implements NestInterceptor {
 
     return next.handle().pipe(
       map((page) => {
+        const items = isText(page.items) ? JsonText.list(page.items) : page.items;
         if (versioned) {
           reply.headers(pageHeaders(page, request.url));
-          return page.items;
+          return items;
         }
-        const { items, total, total_is_estimate, skip, limit, next_cursor } = page;
-        return { items, total, ...(total_is_estimate && { total_is_estimate }), skip, limit, next_cursor };
+        const { total, total_is_estimate, skip, limit, next_cursor } = page;
+        const rest = { total, ...(total_is_estimate && { total_is_estimate }), skip, limit, next_cursor };
+        return items instanceof JsonText ? JsonText.object('items', items, rest) : { items, ...rest };
       }),
     );
   }
 }
+
+const isText = (items: unknown[]): items is JsonText[] => items[0] instanceof JsonText;
 
 function pageHeaders({ total, total_is_estimate, skip, limit, next_cursor }: Page<unknown>, url: string) {
   const headers: Partial<Record<(typeof PAGE_HEADERS)[number], string>> = {
