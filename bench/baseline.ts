@@ -6,7 +6,7 @@ import { EmbeddedDatabase } from '../src/platform/database/embedded/embedded-dat
 import { migrate } from '../src/platform/database/migrate.js';
 import { eventRows } from '../src/platform/events/event-rows.js';
 import { newTask } from '../src/tasks/new-task.js';
-import { COMPLETE, CREATE_TASK, GET_TASK, LEASE, TASK_COLUMNS } from '../src/tasks/task.sql.js';
+import { COMPLETE, CREATE_TASKS, GET_TASK, LEASE, TASK_COLUMNS } from '../src/tasks/task.sql.js';
 import { TaskCreated } from '../src/tasks/tasks.events.js';
 
 /**
@@ -46,7 +46,7 @@ async function answer(method: string, url: string, body: Body): Promise<unknown>
   if (method === 'POST' && url === '/api/v1/tasks') {
     const task = newTask({ title: body.title, agent_type: body.agent_type ?? null });
     const values = [JSON.stringify([task]), eventRows([new TaskCreated(task)])];
-    return (await database.query({ ...CREATE_TASK, values })).rows[0];
+    return (await database.query({ ...CREATE_TASKS, values })).rows[0];
   }
   if (method === 'POST' && url === '/api/v1/agents') {
     const id = newId();
@@ -62,7 +62,9 @@ async function answer(method: string, url: string, body: Body): Promise<unknown>
   }
   const complete = /^\/api\/v1\/tasks\/([^/]+)\/lease\/complete$/.exec(url);
   if (complete) {
-    const values = [complete[1], body.lease_token, 'null', null, '{}', newId(), METADATA];
+    const event = { event_id: newId(), metrics: {}, event_metadata: {} };
+    const result = { task_id: complete[1], lease_token: body.lease_token, output: null, quality_score: null, ...event };
+    const values = [JSON.stringify([result])];
     return (await database.query({ ...COMPLETE, values })).rows[0];
   }
   if (url.startsWith('/api/v1/tasks?')) return (await database.query(LIST)).rows;

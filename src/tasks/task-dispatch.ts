@@ -6,6 +6,7 @@ import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
 import { actAsAgent } from '../platform/context/request-context.js';
+import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
@@ -30,6 +31,8 @@ import { TaskStore } from './task-store.js';
 import { LeaseLost } from './tasks.errors.js';
 import { TaskAssigned, TaskCompleted, TaskProgressUpdated } from './tasks.events.js';
 
+/** In characters of JSON. */
+const LARGE_OUTPUT = 10_000;
 const MAX_OUTPUT_BYTES = 1_048_576;
 const SWEEP_BATCH = 1000;
 const MAX_OFFERS_OF_KEY = 10;
@@ -91,12 +94,30 @@ export interface LeaseRequest {
   lease_seconds: number;
 }
 
+interface Completion {
+  /** As {@link COMPLETE} takes it. */
+  result: {
+    task_id: string;
+    lease_token: string;
+    output: unknown;
+    quality_score: number | null;
+    event_id: string;
+    metrics: object;
+    event_metadata: unknown;
+  };
+  /** It is large; or it has a score, which moves the one before it. */
+  goesAlone: boolean;
+}
+
 /** Hands tasks to agents and takes their results. Every call proves its lease by the token. */
 @Injectable()
 export class TaskDispatch {
   private readonly logger = new Logger(TaskDispatch.name);
   /** The project that was served last: the next one comes first, so that one flooding project starves nobody. */
   private lastServed = '00000000-0000-0000-0000-000000000000';
+  private readonly completions = new Batch((completions: Completion[]) => this.completeAll(completions), {
+    keyOf: ({ goesAlone, result }) => (goesAlone ? result.task_id : ''),
+  });
 
   constructor(
     private readonly database: Database,
@@ -174,16 +195,18 @@ export class TaskDispatch {
     if (Buffer.byteLength(text) > MAX_OUTPUT_BYTES) {
       throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
     }
-    const metadata = JSON.stringify(eventOrigin().metadata);
-    const result = [id, lease_token, text, quality_score];
-    const event = [JSON.stringify(metrics), newId(), metadata];
-    const [done] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, [...result, ...event]);
+    const event = { event_id: newId(), metrics, event_metadata: eventOrigin().metadata };
+    const done = await this.completions.add({
+      result: { task_id: id, lease_token, output, quality_score, ...event },
+      goesAlone: quality_score !== null || text.length > LARGE_OUTPUT,
+    });
     if (done) {
       actAsAgent(done.assigned_agent_id!);
       this.commits.signal();
       this.noteCompleted(done.assigned_agent_id!);
       return done;
     }
+    const result = [id, lease_token, text, quality_score];
     return this.unitOfWork.run(async (tx) => {
       const [task] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUN, result);
       if (!task) {
@@ -196,6 +219,16 @@ export class TaskDispatch {
       tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
       tx.afterCommit(() => this.noteCompleted(agent_id));
       return task;
+    });
+  }
+
+  private async completeAll(completions: Completion[]): Promise<(TaskRow | null)[]> {
+    const values = [JSON.stringify(completions.map(({ result }) => result))];
+    const rows = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, values);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return completions.map(({ result: { task_id, lease_token } }) => {
+      const row = byId.get(task_id);
+      return row?.ended_lease_token === lease_token ? row : null;
     });
   }
 

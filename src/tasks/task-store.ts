@@ -1,11 +1,22 @@
 import { Injectable } from '@nestjs/common';
+import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
-import { eventRows } from '../platform/events/event-rows.js';
+import { eventRow } from '../platform/events/event-rows.js';
+import { JsonText } from '../platform/http/json-text.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { Any, In } from 'typeorm';
 import { Task } from './task.entity.js';
 import type { TaskStatus } from './task-state.js';
-import { CREATE_TASK, GET_TASK, INSERT_TASKS, READY_AT, RUN_LOCK, TASK_COLUMNS, type TaskRow } from './task.sql.js';
+import {
+  CREATE_TASKS,
+  GET_TASK,
+  GET_TASKS_JSON,
+  INSERT_TASKS,
+  READY_AT,
+  RUN_LOCK,
+  TASK_COLUMNS,
+  type TaskRow,
+} from './task.sql.js';
 import { TaskCreated } from './tasks.events.js';
 import { TaskNotFound } from './tasks.errors.js';
 
@@ -27,9 +38,20 @@ const LOCK_RUNS_OF_TASKS = statement(
 );
 const LOCK_RUN = statement('lock_run', `SELECT ${RUN_LOCK('$1')}`);
 
+interface Creation {
+  task: Task;
+  event: Record<string, unknown>;
+}
+
 /** Reads, locks and writes tasks for the services of this domain. */
 @Injectable()
 export class TaskStore {
+  // Those of one project share its row, which may be locked while the project is deleted.
+  private readonly creations = new Batch((creations: Creation[]) => this.createAll(creations), {
+    keyOf: ({ task }) => task.project_id ?? '',
+  });
+  private readonly readings = new Batch((ids: string[]) => this.readAll(ids));
+
   constructor(private readonly database: Database) {}
 
   /** The database's clock: the only one that decides. */
@@ -41,6 +63,13 @@ export class TaskStore {
   async find(id: string): Promise<TaskRow | null> {
     const [row] = await this.database.query<TaskRow & Record<string, unknown>>(GET_TASK, [id]);
     return row ?? null;
+  }
+
+  /** The task as clients see it, as JSON. */
+  async getJson(id: string): Promise<JsonText> {
+    const json = await this.readings.add(id);
+    if (json === null) throw new TaskNotFound(id);
+    return new JsonText(json);
   }
 
   /** In the order of the ids. */
@@ -110,11 +139,9 @@ export class TaskStore {
     for (const task of tasks) task.ready_at = times.get(task.id) ?? null;
   }
 
-  /** One task with its event, in one statement. */
-  async createOne(task: Task): Promise<TaskRow> {
-    const values = [JSON.stringify([task]), eventRows([new TaskCreated(task)])];
-    const [row] = await this.database.query<TaskRow & Record<string, unknown>>(CREATE_TASK, values);
-    return row!;
+  /** One task with its event. */
+  createOne(task: Task): Promise<TaskRow> {
+    return this.creations.add({ task, event: eventRow(new TaskCreated(task)) });
   }
 
   /** Many tasks, with one event each. */
@@ -128,5 +155,19 @@ export class TaskStore {
       Object.assign(task, { ready_at, created_at, updated_at });
       await tx.announce(new TaskCreated(task));
     }
+  }
+
+  private async createAll(creations: Creation[]): Promise<TaskRow[]> {
+    const tasks = creations.map(({ task }) => task);
+    const values = [JSON.stringify(tasks), JSON.stringify(creations.map(({ event }) => event))];
+    const rows = await this.database.query<TaskRow & Record<string, unknown>>(CREATE_TASKS, values);
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return tasks.map(({ id }) => byId.get(id)!);
+  }
+
+  private async readAll(ids: string[]): Promise<(string | null)[]> {
+    const rows = await this.database.query<{ id: string; json: string }>(GET_TASKS_JSON, [ids]);
+    const byId = new Map(rows.map(({ id, json }) => [id, json]));
+    return ids.map((id) => byId.get(id) ?? null);
   }
 }

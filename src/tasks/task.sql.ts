@@ -20,7 +20,10 @@ export const TASK_COLUMNS = `t.*,
 
 export const GET_TASK = statement('get_task', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = $1`);
 
-export const GET_TASK_JSON = statement('get_task_json', `SELECT ${TASK_JSON} AS json FROM tasks t WHERE t.id = $1`);
+export const GET_TASKS_JSON = statement(
+  'get_tasks_json',
+  `SELECT t.id, ${TASK_JSON} AS json FROM tasks t WHERE t.id = ANY ($1::uuid[])`,
+);
 
 /** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
 export const RUN_LOCK = (run_id: string): string => `pg_advisory_xact_lock(hashtextextended(${run_id}::text, 0))`;
@@ -44,9 +47,9 @@ const insertTasks = `
 /** $1: a JSON list of tasks. */
 export const INSERT_TASKS = statement('insert_tasks', insertTasks);
 
-/** The same with its events ($2, see `eventRows`) in one statement: the hot path of creation. */
-export const CREATE_TASK = statement(
-  'create_task',
+/** The same with their events ($2, see `eventRow`) in one statement: the hot path of creation. */
+export const CREATE_TASKS = statement(
+  'create_tasks',
   `WITH created AS (${insertTasks}), logged AS (${insertEvents('$2')})
    SELECT t.*, '{}'::uuid[] AS dependencies, '{}'::uuid[] AS dependents,
           (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name
@@ -66,36 +69,44 @@ const EVENT_COLUMNS = `type, source, severity, actor_type, actor_id, project_id,
   data, metadata, id`;
 
 /**
- * The agent's side of a lease that ends: its slot, its current task, and its metrics. The average is the running mean
- * over completed tasks; the quality score (0-10) moves a fifth of the way to that of each scored task.
+ * The agents' side of leases that end: their slots, current tasks and metrics. `ended` is a row source with, per agent,
+ * its ended leases: `ids` of the tasks, how many were `completed`, `failed` (for good) and `missed` (failed or to be
+ * tried again), the `seconds` from lease to completion of all completed ones and of the `newest`, and at most one
+ * `score`. The average is the running mean over completed tasks; the quality score (0-10) moves a fifth of the way to
+ * that of each scored task.
  */
-function endOfLease(from: string, { task, outcome }: { task: string | null; outcome: string }): string {
-  const id = task ? `${task}.id` : '$2::uuid';
-  const score = '($4::float8 / 10)';
-  const seconds = task ? `extract(epoch FROM now() - ${task}.started_at)` : '$5::float8';
-  const isDone = `${outcome} = 'completed'`;
-  const quality = `CASE WHEN ${isDone} AND ${score} IS NOT NULL
-    THEN coalesce(a.quality_score * 0.8 + ${score} * 0.2, ${score}) ELSE a.quality_score END`;
-  const next = `FROM tasks o WHERE o.assigned_agent_id = a.id AND o.status = 'in_progress' AND o.lease_token IS NOT NULL
-    AND o.id <> ${id} ORDER BY o.started_at DESC LIMIT 1`;
+function endOfLeases(ended: string): string {
+  const score = '(e.score / 10)';
   return `
     UPDATE agents a
-    SET held_tasks = greatest(0, a.held_tasks - 1), cancel_requested = array_remove(a.cancel_requested, ${id}),
-        current_task_id = CASE WHEN a.current_task_id IS DISTINCT FROM ${id} THEN a.current_task_id
-          WHEN a.held_tasks > 1 THEN (SELECT o.id ${next}) END,
-        current_task_title = CASE WHEN a.current_task_id IS DISTINCT FROM ${id} THEN a.current_task_title
-          WHEN a.held_tasks > 1 THEN (SELECT o.title ${next}) END,
-        tasks_completed = a.tasks_completed + CASE WHEN ${isDone} THEN 1 ELSE 0 END,
-        tasks_failed = a.tasks_failed + CASE WHEN ${outcome} = 'failed' THEN 1 ELSE 0 END,
-        error_count = a.error_count + CASE WHEN ${outcome} IN ('failed', 'retried') THEN 1 ELSE 0 END,
-        avg_response_time = CASE WHEN ${isDone}
-          THEN (a.avg_response_time * a.tasks_completed + ${seconds}) / (a.tasks_completed + 1)
+    SET held_tasks = greatest(0, a.held_tasks - cardinality(e.ids)),
+        cancel_requested = CASE WHEN a.cancel_requested && e.ids
+          THEN ARRAY(SELECT c.id FROM unnest(a.cancel_requested) AS c (id) WHERE c.id <> ALL (e.ids))
+          ELSE a.cancel_requested END,
+        (current_task_id, current_task_title) = (
+          SELECT n.id, n.title FROM (
+            SELECT 1 AS rank, a.current_task_id AS id, a.current_task_title AS title, now() AS started_at
+            WHERE NOT coalesce(a.current_task_id = ANY (e.ids), false)
+            UNION ALL
+            (SELECT 2, o.id, o.title, o.started_at FROM tasks o
+             WHERE a.current_task_id = ANY (e.ids) AND a.held_tasks > cardinality(e.ids)
+               AND o.assigned_agent_id = a.id AND o.status = 'in_progress' AND o.lease_token IS NOT NULL
+               AND o.id <> ALL (e.ids)
+             ORDER BY o.started_at DESC LIMIT 1)
+          ) AS n ORDER BY rank LIMIT 1),
+        tasks_completed = a.tasks_completed + e.completed,
+        tasks_failed = a.tasks_failed + e.failed,
+        error_count = a.error_count + e.missed,
+        avg_response_time = CASE WHEN e.completed > 0
+          THEN (a.avg_response_time * a.tasks_completed + e.seconds) / (a.tasks_completed + e.completed)
           ELSE a.avg_response_time END,
-        processing_time_ms = CASE WHEN ${isDone} THEN ${seconds} * 1000 ELSE a.processing_time_ms END,
-        improvement = CASE WHEN ${isDone} AND ${score} IS NOT NULL AND a.quality_score IS NOT NULL
+        processing_time_ms = CASE WHEN e.completed > 0 THEN e.newest * 1000 ELSE a.processing_time_ms END,
+        improvement = CASE WHEN e.completed > 0 AND ${score} IS NOT NULL AND a.quality_score IS NOT NULL
           THEN (${score} - a.quality_score) * 0.2 ELSE a.improvement END,
-        quality_score = ${quality}, last_activity = now()
-    ${from}`;
+        quality_score = CASE WHEN e.completed > 0 AND ${score} IS NOT NULL
+          THEN coalesce(a.quality_score * 0.8 + ${score} * 0.2, ${score}) ELSE a.quality_score END,
+        last_activity = now()
+    FROM (${ended}) AS e WHERE a.id = e.agent_id`;
 }
 
 /** Rows looked at beyond those wanted: others may be taking the first ones at this moment. */
@@ -251,40 +262,62 @@ const leasing = (candidates: string): string => `
 export const LEASE = statement('lease_task', leasing(NEXT_TASKS));
 export const LEASE_SEVERAL = statement('lease_tasks', leasing(`${NEXT_TASKS} UNION ${NEXT_OF_EACH_PROJECT}`));
 
-/** Ends the lease $2 of task $1 with output $3 and score $4, and closes the agent's books on it. */
-const completing = (from: string, unless: string): string => `
+/** Ends leases with the results in row source `result`, and closes the agents' books on them. */
+const completing = (result: string, unless: string): string => `
   done AS (
     UPDATE tasks t
-    SET status = 'completed', output = $3::json, quality_score = coalesce($4::float8, t.quality_score), error = NULL,
-        progress_percentage = 100, completed_at = now(), updated_at = now(),
+    SET status = 'completed', output = result.output, quality_score = coalesce(result.quality_score, t.quality_score),
+        error = NULL, progress_percentage = 100, completed_at = now(), updated_at = now(),
         actual_duration_minutes = extract(epoch FROM now() - t.started_at) / 60,
-        lease_token = NULL, ended_lease_token = $2, lease_expires_at = NULL, deadline_at = NULL,
+        lease_token = NULL, ended_lease_token = result.lease_token, lease_expires_at = NULL, deadline_at = NULL,
         cancel_requested = false
-    ${from}
-    WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
-      AND NOT (${unless})
-    RETURNING t.*
-  ), agent AS (${endOfLease(`FROM done d WHERE a.id = d.assigned_agent_id`, { task: 'd', outcome: `'completed'` })})`;
+    FROM (${result}) AS result
+    WHERE t.id = result.task_id AND t.lease_token = result.lease_token AND t.status = 'in_progress'
+      AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT (${unless})
+    RETURNING t.*, result.quality_score AS score, result.event_id, result.metrics, result.event_metadata
+  ), holders AS MATERIALIZED (
+    -- In one order, so that two such statements cannot deadlock.
+    SELECT id FROM agents WHERE id IN (SELECT assigned_agent_id FROM done) ORDER BY id FOR NO KEY UPDATE
+  ), agent AS (${endOfLeases(`
+    SELECT d.assigned_agent_id AS agent_id, array_agg(d.id) AS ids, count(*)::int AS completed, 0 AS failed,
+      0 AS missed, sum(extract(epoch FROM now() - d.started_at))::float8 AS seconds,
+      min(extract(epoch FROM now() - d.started_at))::float8 AS newest, max(d.score) AS score
+    FROM done d JOIN holders ON holders.id = d.assigned_agent_id GROUP BY d.assigned_agent_id`)})`;
 
 /**
- * Completes a task of which nobody but the agent has to hear: no run, no dependents. No row: another way is needed,
- * which also tells why. $5: metrics; $6: event id; $7: metadata.
+ * Completes tasks of which nobody but the agents has to hear: no run, no dependents. $1: a JSON list of results, each with
+ * task_id, lease_token, output, quality_score (of one task per agent at most), event_id, metrics and event_metadata. A
+ * task without a row needs another way, which also tells why.
  */
 export const COMPLETE = statement(
-  'complete_task',
-  `WITH ${completing('', 't.workflow_id IS NOT NULL OR t.run_id IS NOT NULL OR t.has_dependents')}, logged AS (
+  'complete_tasks',
+  `WITH ${completing(
+    `SELECT task_id, lease_token, coalesce(output, 'null') AS output, quality_score, event_id, metrics, event_metadata
+     FROM json_to_recordset($1::json) AS given (task_id uuid, lease_token uuid, output json, quality_score float8,
+       event_id uuid, metrics jsonb, event_metadata jsonb)`,
+    't.workflow_id IS NOT NULL OR t.run_id IS NOT NULL OR t.has_dependents',
+  )}, logged AS (
      INSERT INTO events (${EVENT_COLUMNS})
-     SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', $5::jsonb`)}, $7::jsonb, $6::uuid
+     SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', d.metrics`)}, d.event_metadata,
+       d.event_id
      FROM done d
    )
    SELECT ${TASK_COLUMNS} FROM done t`,
 );
 
-/** The same for a task of a run, which is locked before it; the event is the caller's. No row: as above. */
+/**
+ * Completes task $1 of a run, which is locked before it; the event is the caller's. $2: lease; $3: output; $4: quality
+ * score. No row: as above.
+ */
 export const COMPLETE_IN_RUN = statement(
   'complete_task_of_run',
   `WITH locked AS MATERIALIZED (SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL),
-   ${completing('FROM (SELECT count(*) FROM locked) AS run', 't.has_dependents')}
+   ${completing(
+     `SELECT $1::uuid AS task_id, $2::uuid AS lease_token, $3::json AS output, $4::float8 AS quality_score,
+        NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
+      FROM (SELECT count(*) FROM locked) AS run`,
+     't.has_dependents',
+   )}
    SELECT ${TASK_COLUMNS} FROM done t`,
 );
 
@@ -304,7 +337,10 @@ export type LeaseOutcome = 'completed' | 'failed' | 'retried' | 'returned';
 /** Closes the books of agent $1 on a lease that ended. $2: task, $3: outcome, $4: quality score, $5: seconds it took. */
 export const END_OF_LEASE = statement(
   'end_of_lease',
-  endOfLease('WHERE a.id = $1', { task: null, outcome: '$3::text' }),
+  endOfLeases(`
+    SELECT $1::uuid AS agent_id, ARRAY[$2::uuid] AS ids, ($3::text = 'completed')::int AS completed,
+      ($3::text = 'failed')::int AS failed, ($3::text IN ('failed', 'retried'))::int AS missed, $5::float8 AS seconds,
+      $5::float8 AS newest, $4::float8 AS score`),
 );
 
 /** Remembers that its holder ended lease $2 of task $1. */

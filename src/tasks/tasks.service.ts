@@ -17,14 +17,14 @@ import { type ListTasksQuery, TaskSort } from './dto/list-tasks.query.js';
 import type { TaskSummaryResponse } from './dto/task.response.js';
 import { columnsOf, newTask, subtasksOf, titleOf } from './new-task.js';
 import { Task } from './task.entity.js';
-import { GET_TASK_JSON, type TaskRow } from './task.sql.js';
+import type { TaskRow } from './task.sql.js';
 import { TaskDependencies } from './task-dependencies.js';
 import { TaskEditor } from './task-editor.js';
 import { TASK_JSON } from './task-json.js';
 import { TaskLifecycle } from './task-lifecycle.js';
 import { canPeopleMove, hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
-import { TaskInProgress, TaskMoveRefused, TaskNotFound } from './tasks.errors.js';
+import { TaskInProgress, TaskMoveRefused } from './tasks.errors.js';
 import { TaskDeleted, TaskProgressUpdated } from './tasks.events.js';
 
 const SORTS: Record<TaskSort, Sort> = {
@@ -75,10 +75,8 @@ export class TasksService {
     return mapPage(page, ({ json }) => new JsonText(json));
   }
 
-  async get(id: string): Promise<JsonText> {
-    const [row] = await this.database.query<{ json: string }>(GET_TASK_JSON, [id]);
-    if (!row) throw new TaskNotFound(id);
-    return new JsonText(row.json);
+  get(id: string): Promise<JsonText> {
+    return this.store.getJson(id);
   }
 
   async events(id: string, query: PageQuery): Promise<Page<LoggedEvent>> {

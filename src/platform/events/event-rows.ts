@@ -8,19 +8,20 @@ export function eventOrigin(): Record<string, unknown> {
   return { source, actor_type, actor_id, metadata: { request_id, endpoint, ip } };
 }
 
+/** An event with its origin, as it is logged. */
+export function eventRow(event: DomainEvent, origin = eventOrigin()): Record<string, unknown> {
+  const { type, severity = 'info', ...data } = event as DomainEvent & Record<string, unknown>;
+  const subjects = Object.fromEntries(SUBJECTS.map((subject) => [subject, data[subject] ?? null]));
+  return { id: newId(), type, severity, ...origin, ...subjects, data };
+}
+
 /** Events as rows for {@link INSERT_EVENTS}. */
 export function eventRows(events: readonly DomainEvent[]): string {
   const origin = eventOrigin();
-  return JSON.stringify(
-    events.map((event) => {
-      const { type, severity = 'info', ...data } = event as DomainEvent & Record<string, unknown>;
-      const subjects = Object.fromEntries(SUBJECTS.map((subject) => [subject, data[subject] ?? null]));
-      return { id: newId(), type, severity, ...origin, ...subjects, data };
-    }),
-  );
+  return JSON.stringify(events.map((event) => eventRow(event, origin)));
 }
 
-/** The part of a statement that logs the events of parameter `parameter` (the text of {@link eventRows}). */
+/** The part of a statement that logs the events of parameter `parameter` (a JSON list of {@link eventRow}). */
 export const insertEvents = (parameter: string): string => `
   INSERT INTO events (id, type, source, severity, actor_type, actor_id, project_id, agent_id, task_id, workflow_id,
                       run_id, hitl_request_id, data, metadata)

@@ -1,0 +1,88 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { openScope } from './transaction-scope.js';
+
+interface Entry<Item, Result> {
+  item: Item;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+export interface BatchOptions<Item> {
+  /** Items per statement; 50 by default. */
+  most?: number;
+  /** Statements at the same time: while these are under way, the next batch gathers; 2 by default. */
+  lanes?: number;
+  /** Items with different keys never wait for each other, e.g. for a row that another transaction has locked. */
+  keyOf?: (item: Item) => string;
+}
+
+interface Queue<Item, Result> {
+  waiting: Entry<Item, Result>[];
+  running: number;
+}
+
+/** Class 22 and 23: an item's own values were refused. Class 40: it met another transaction. Nothing was written. */
+const IS_ABOUT_ONE = /^(22|23|40)/;
+
+/**
+ * Does in one statement what several requests want at the same time. One that comes alone goes at once; under load a
+ * statement, a commit and a turn of the network serve many. What an item sees is never older than its call.
+ */
+export class Batch<Item, Result> {
+  private readonly queues = new Map<string, Queue<Item, Result>>();
+  /** A batch belongs to none of the requests in it. */
+  private readonly outsideRequests = AsyncLocalStorage.snapshot();
+
+  /** `work` answers in the order of the items. */
+  constructor(
+    private readonly work: (items: Item[]) => Promise<Result[]>,
+    private readonly options: BatchOptions<Item> = {},
+  ) {}
+
+  /** Within a unit of work the item goes alone, on its connection. */
+  async add(item: Item): Promise<Result> {
+    if (openScope()) return this.alone(item);
+    const key = this.options.keyOf?.(item) ?? '';
+    const queue = this.queues.get(key) ?? { waiting: [], running: 0 };
+    this.queues.set(key, queue);
+    return new Promise((resolve, reject) => {
+      queue.waiting.push({ item, resolve, reject });
+      this.outsideRequests(() => this.next(key, queue));
+    });
+  }
+
+  private async alone(item: Item): Promise<Result> {
+    const [result] = await this.work([item]);
+    return result!;
+  }
+
+  private next(key: string, queue: Queue<Item, Result>): void {
+    const { most = 50, lanes = 2 } = this.options;
+    if (queue.waiting.length === 0) {
+      if (queue.running === 0) this.queues.delete(key);
+      return;
+    }
+    if (queue.running === lanes) return;
+    queue.running++;
+    void this.run(queue.waiting.splice(0, most)).finally(() => {
+      queue.running--;
+      this.next(key, queue);
+    });
+  }
+
+  private async run(entries: Entry<Item, Result>[]): Promise<void> {
+    try {
+      const results = await this.work(entries.map(({ item }) => item));
+      entries.forEach(({ resolve }, index) => resolve(results[index]!));
+    } catch (error) {
+      const isAboutOne = IS_ABOUT_ONE.test(String((error as { code?: unknown }).code));
+      if (entries.length > 1 && isAboutOne) await this.oneByOne(entries);
+      else for (const { reject } of entries) reject(error);
+    }
+  }
+
+  /** One bad item must not cost the others. */
+  private async oneByOne(entries: Entry<Item, Result>[]): Promise<void> {
+    for (const { item, resolve, reject } of entries) await this.alone(item).then(resolve, reject);
+  }
+}
