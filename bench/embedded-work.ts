@@ -1,5 +1,14 @@
 import { HttpClient } from './http-client.js';
-import { complete, createAgent, createTask, inParallel, lease, newName } from './work.js';
+import {
+  complete,
+  createAgent,
+  createTask,
+  createTwoStepWorkflow,
+  execute,
+  inParallel,
+  lease,
+  newName,
+} from './work.js';
 
 /** Creates tasks and lets agents lease and complete them: tasks per second from the first lease to the last result. */
 export async function leaseToComplete(url: string, tasks: number, agents: number): Promise<number> {
@@ -20,13 +29,9 @@ export async function leaseToComplete(url: string, tasks: number, agents: number
 /** Runs of a workflow with two steps, one after the other on several lines: runs per second. */
 export const twoStepWorkflows = (url: string, runs: number, lines: number): Promise<number> =>
   onLines(url, runs, lines, async (client, agent_type) => {
-    const steps = [
-      { key: 'one', agent_type },
-      { key: 'two', agent_type, depends_on: ['one'], input: { before: '${{ steps.one.output }}' } },
-    ];
-    const { id } = await client.call<{ id: string }>('POST', '/api/v1/workflows', { name: 'Two steps', steps });
+    const id = await createTwoStepWorkflow(client, agent_type);
     return async (workOne) => {
-      await client.call('POST', `/api/v1/workflows/${id}/execute`, {});
+      await execute(client, id);
       for (let step = 0; step < 2; step++) await workOne();
     };
   });

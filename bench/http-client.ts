@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Answer {
   status: number;
@@ -8,6 +9,8 @@ export interface Answer {
   body: Buffer;
 }
 
+const MOST_TRIES = 50;
+const AFTER_503_MS = 100;
 const END_OF_HEAD = '\r\n\r\n';
 
 /**
@@ -30,9 +33,18 @@ export class HttpClient {
     this.port = Number(port);
   }
 
-  /** Throws when the answer is not a success. */
+  /** Calls that were answered with 503 and made again, of all clients. */
+  static repeated = 0;
+
+  /** Does as a 503 says, and tries again; throws when the answer is no success otherwise. */
   async call<Body>(method: string, path: string, body?: unknown): Promise<Body> {
-    const answer = await this.ask(this.prepare(method, path, body));
+    const request = this.prepare(method, path, body);
+    let answer = await this.ask(request);
+    for (let tries = 1; answer.status === 503 && tries < MOST_TRIES; tries++) {
+      HttpClient.repeated++;
+      await sleep(AFTER_503_MS);
+      answer = await this.ask(request);
+    }
     const text = answer.body.toString();
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
     return (text === '' ? null : JSON.parse(text)) as Body;

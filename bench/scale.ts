@@ -5,43 +5,52 @@ export interface Scale {
   seconds: number;
   page: number;
   page_samples: number;
+  /** So many at most, created for so long at most. */
   tasks: number;
+  tasks_seconds: number;
   wake_ups: number;
   flood: number;
+  /** Of each of the two: alone, and beside the flood. */
   flood_seconds: number;
   sockets: number;
   messages_each: number;
   agents: number;
+  /** Until a server is quiet again, and how long PostgreSQL is watched then. */
+  settle_seconds: number;
   watch_seconds: number;
 }
 
 export const FULL: Scale = {
   rows: 1_000_000,
-  seconds: 5,
+  seconds: 4,
   page: 1_000,
   page_samples: 200,
   tasks: 20_000,
-  wake_ups: 400,
+  tasks_seconds: 20,
+  wake_ups: 300,
   flood: 10_000,
-  flood_seconds: 12,
+  flood_seconds: 10,
   sockets: 5_000,
   messages_each: 200,
   agents: 1_000,
-  watch_seconds: 24,
+  settle_seconds: 10,
+  watch_seconds: 20,
 };
 
 /** Shows that everything runs, and whether something is far off. */
 export const QUICK: Scale = {
-  rows: 50_000,
-  seconds: 1,
+  rows: 30_000,
+  seconds: 0.7,
   page: 200,
-  page_samples: 50,
+  page_samples: 30,
   tasks: 1_500,
-  wake_ups: 40,
+  tasks_seconds: 3,
+  wake_ups: 30,
   flood: 1_000,
   flood_seconds: 2,
-  sockets: 500,
+  sockets: 300,
   messages_each: 100,
-  agents: 200,
-  watch_seconds: 4,
+  agents: 100,
+  settle_seconds: 1,
+  watch_seconds: 3,
 };

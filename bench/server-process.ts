@@ -40,7 +40,13 @@ export class ServerProcess {
     const child = spawn(process.execPath, [...nodeOptions, fileURLToPath(PROGRAMS[program])], {
       // Away from an `.env` that somebody has here.
       cwd: tmpdir(),
-      env: { PATH: process.env.PATH, HOST: '127.0.0.1', [portVariable]: String(port), ...environment },
+      env: {
+        PATH: process.env.PATH,
+        NODE_OPTIONS: process.env.NODE_OPTIONS,
+        HOST: '127.0.0.1',
+        [portVariable]: String(port),
+        ...environment,
+      },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     running.add(child);

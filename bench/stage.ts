@@ -9,32 +9,46 @@ const POOL_SIZE = '20';
 export interface Services {
   database_url: string;
   redis_url: string;
+}
+
+export interface StageOptions {
   /** Where our server's processor profile is to be put, if anywhere. */
   profile?: string;
+  /** Whether plans are shown in full. */
+  explain: boolean;
 }
 
 /** The database and the servers that the measurements share; each starts when the first one asks for it. */
 export class Stage {
+  readonly notes: string[] = [];
+  hasAlarm = false;
   private readonly started = new Map<Program, Promise<ServerProcess>>();
 
   private constructor(
     readonly scale: Scale,
     private readonly services: Services,
+    private readonly options: StageOptions,
     readonly database_url: string,
   ) {}
 
+  get redis_url(): string {
+    return this.services.redis_url;
+  }
+
+  get showsPlans(): boolean {
+    return this.options.explain;
+  }
+
   /** With a filled database, and no server yet. */
-  static async open(scale: Scale, services: Services): Promise<Stage> {
+  static async open(scale: Scale, services: Services, options: StageOptions): Promise<Stage> {
     const url = await createDatabase(services.database_url, 'flightdeck');
     await migrateDatabase(url);
-    const begin = performance.now();
     await connected(url, (client) => fillTasks(client, scale.rows));
-    console.log(`${scale.rows} tasks and their events in ${Math.round((performance.now() - begin) / 1000)} s`);
-    return new Stage(scale, services, url);
+    return new Stage(scale, services, options, url);
   }
 
   ours(): Promise<ServerProcess> {
-    const { profile } = this.services;
+    const { profile } = this.options;
     const nodeOptions = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [];
     return this.once('flightdeck', () => this.flightdeck({}, { nodeOptions }));
   }
@@ -47,7 +61,9 @@ export class Stage {
   dbos(): Promise<ServerProcess> {
     return this.once('dbos', async () => {
       const DATABASE_URL = await createDatabase(this.services.database_url, 'dbos');
-      return ServerProcess.start('dbos', { DATABASE_URL, DATABASE_POOL_SIZE: POOL_SIZE });
+      const environment = { DATABASE_URL, DATABASE_POOL_SIZE: POOL_SIZE };
+      // It uses its connections as a later `pg` will not let it: once told is enough, and not here.
+      return ServerProcess.start('dbos', environment, { nodeOptions: ['--no-deprecation'] });
     });
   }
 
@@ -62,6 +78,17 @@ export class Stage {
       ...settings,
     };
     return ServerProcess.start('flightdeck', environment, options);
+  }
+
+  /** To be told after the table. */
+  note(text: string): void {
+    this.notes.push(text);
+  }
+
+  /** Something that is wrong however fast it is: the run fails. */
+  alarm(text: string): void {
+    this.note(text);
+    this.hasAlarm = true;
   }
 
   /** Stops what was started, so that what is measured next is alone. */

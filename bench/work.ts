@@ -2,7 +2,14 @@ import { HttpClient } from './http-client.js';
 
 /** A task in the hands of an agent, as far as the bench looks at it. */
 export interface Leased {
-  task: { id: string; run_id: string | null; step_key: string | null; ready_at: string; started_at: string };
+  task: {
+    id: string;
+    project_id: string | null;
+    run_id: string | null;
+    step_key: string | null;
+    ready_at: string;
+    started_at: string;
+  };
   lease: { token: string };
 }
 
@@ -18,6 +25,20 @@ export async function createAgent(client: HttpClient, type: string, max_concurre
 
 export const createTask = (client: HttpClient, body: { title: string; [field: string]: unknown }) =>
   client.call<{ id: string }>('POST', '/api/v1/tasks', body);
+
+export async function createTwoStepWorkflow(client: HttpClient, agent_type: string): Promise<string> {
+  const steps = [
+    { key: 'one', agent_type },
+    { key: 'two', agent_type, depends_on: ['one'], input: { before: '${{ steps.one.output }}' } },
+  ];
+  return (await client.call<{ id: string }>('POST', '/api/v1/workflows', { name: 'Two steps', steps })).id;
+}
+
+/** Answers the run's id. */
+export async function execute(client: HttpClient, workflow_id: string): Promise<string> {
+  const { run } = await client.call<{ run: { id: string } }>('POST', `/api/v1/workflows/${workflow_id}/execute`, {});
+  return run.id;
+}
 
 export const lease = (client: HttpClient, agent_id: string, max_tasks = 1, wait_seconds = 0): Promise<Leased[]> =>
   client.call('POST', '/api/v1/tasks/lease', { agent_id, max_tasks, wait_seconds });

@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Fleet } from '../fleet.js';
 import { atLeast } from '../goal.js';
 import { HttpClient } from '../http-client.js';
 import type { Stage } from '../stage.js';
 import { row, type Row } from '../table.js';
-import { createTask, inParallel, newName } from '../work.js';
+import { createTask, newName } from '../work.js';
 
 const CREATORS = 16;
 const AGENTS = 8;
@@ -12,28 +13,37 @@ const TASKS_AT_ONCE = 20;
 /** From the first POST to the last answer to a completion, all over HTTP. */
 export async function tasks(stage: Stage): Promise<Row[]> {
   const { url } = await stage.ours();
-  await postToCompleted(url, Math.ceil(stage.scale.tasks / 20));
-  const per_second = await postToCompleted(url, stage.scale.tasks);
-  const name = `no-op tasks from POST to completed, per second (${stage.scale.tasks})`;
+  const { tasks, tasks_seconds } = stage.scale;
+  await postToCompleted(url, tasks / 20, tasks_seconds / 10);
+  const { count, per_second } = await postToCompleted(url, tasks, tasks_seconds);
+  const name = `no-op tasks from POST to completed, per second (${count})`;
   return [row(name, { ours: per_second, bare: null }, atLeast(1500)(per_second))];
 }
 
-async function postToCompleted(url: string, count: number): Promise<number> {
+async function postToCompleted(
+  url: string,
+  most: number,
+  seconds: number,
+): Promise<{ count: number; per_second: number }> {
   const creators = new HttpClient(url, CREATORS);
   const agent_type = newName();
-  let left = count;
-  let finish: (at: number) => void;
-  const finished = new Promise<number>((resolve) => {
-    finish = resolve;
-  });
+  const so_far = { created: 0, completed: 0, last_at: 0 };
   const onCompleted = (): void => {
-    if (--left === 0) finish(performance.now());
+    so_far.completed++;
+    so_far.last_at = performance.now();
   };
   const fleet = await Fleet.start(url, { agents: AGENTS, agent_type, max_tasks: TASKS_AT_ONCE, onCompleted });
   const begin = performance.now();
-  await inParallel(CREATORS, count, () => createTask(creators, { title: 'No-op', agent_type }));
-  const end = await fleet.until(finished);
+  const create = async (): Promise<void> => {
+    while (so_far.created < most && performance.now() - begin < seconds * 1000) {
+      so_far.created++;
+      await createTask(creators, { title: 'No-op', agent_type });
+    }
+  };
+  await fleet.until(Promise.all(Array.from({ length: CREATORS }, create)));
+  while (so_far.completed < so_far.created) await fleet.until(sleep(10));
   await fleet.stop();
   creators.close();
-  return count / ((end - begin) / 1000);
+  const { completed: count, last_at } = so_far;
+  return { count, per_second: count / ((last_at - begin) / 1000) };
 }

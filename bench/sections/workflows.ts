@@ -7,7 +7,7 @@ import { percentilesOf } from '../percentile.js';
 import type { ServerProcess } from '../server-process.js';
 import type { Stage } from '../stage.js';
 import { loadRows, type Row } from '../table.js';
-import { type Leased, newName } from '../work.js';
+import { createTwoStepWorkflow, execute, type Leased, newName } from '../work.js';
 
 /** Runs under way at once, on both sides. */
 const RUNS_AT_ONCE = 20;
@@ -36,7 +36,8 @@ async function twoStepRuns(url: string, seconds: number): Promise<Load> {
   const onCompleted = ({ task }: Leased): void => {
     if (task.step_key === 'two') endings.note(task.run_id!);
   };
-  const ids = await Promise.all(Array.from({ length: RUNS_AT_ONCE }, () => createWorkflow(client, agent_type)));
+  // A workflow runs once at a time, so each line has its own.
+  const ids = await Promise.all(Array.from({ length: RUNS_AT_ONCE }, () => createTwoStepWorkflow(client, agent_type)));
   const fleet = await Fleet.start(url, { agents: AGENTS, agent_type, max_tasks: TASKS_AT_ONCE, onCompleted });
   const times: number[] = [];
   const begin = performance.now();
@@ -58,21 +59,6 @@ async function twoStepRuns(url: string, seconds: number): Promise<Load> {
   client.close();
   const [p50, p99] = percentilesOf(times, 50, 99);
   return { per_second: times.length / elapsed, p50: p50!, p99: p99! };
-}
-
-/** A workflow runs once at a time, so each line has its own. */
-async function createWorkflow(client: HttpClient, agent_type: string): Promise<string> {
-  const steps = [
-    { key: 'one', agent_type },
-    { key: 'two', agent_type, depends_on: ['one'], input: { before: '${{ steps.one.output }}' } },
-  ];
-  const { id } = await client.call<{ id: string }>('POST', '/api/v1/workflows', { name: 'Two steps', steps });
-  return id;
-}
-
-async function execute(client: HttpClient, workflow_id: string): Promise<string> {
-  const { run } = await client.call<{ run: { id: string } }>('POST', `/api/v1/workflows/${workflow_id}/execute`, {});
-  return run.id;
 }
 
 async function assertCompleted(client: HttpClient, run_id: string): Promise<void> {
