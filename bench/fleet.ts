@@ -10,11 +10,13 @@ interface FleetOptions {
   onCompleted?: (leased: Leased) => void;
 }
 
-const WAIT_SECONDS = 1;
+const WAIT_SECONDS = 5;
 
 /** Agents that lease as many tasks as they may, wait when there are none, and complete them, each over its own connections. */
 export class Fleet {
   private isOver = false;
+  /** Those of the agents that wait for tasks. */
+  private readonly waiting = new Set<HttpClient>();
   private working: Promise<unknown> = Promise.resolve();
 
   private constructor(private readonly options: FleetOptions) {}
@@ -39,23 +41,36 @@ export class Fleet {
     return Promise.race([result, this.working.then(() => result)]);
   }
 
-  /** Throws if one of them met an error. */
+  /** Who waits gives up, who works completes it. Throws if one of them met an error. */
   async stop(): Promise<void> {
     this.isOver = true;
+    for (const client of this.waiting) client.close();
     await this.working;
   }
 
   private async work(client: HttpClient, agent_id: string): Promise<void> {
-    const { max_tasks, onLeased, onCompleted } = this.options;
+    const { onLeased, onCompleted } = this.options;
     const doOne = async (leased: Leased): Promise<void> => {
       await onLeased?.(leased);
       await complete(client, leased);
       onCompleted?.(leased);
     };
     while (!this.isOver) {
-      const leased = await lease(client, agent_id, max_tasks, WAIT_SECONDS);
+      const leased = await this.lease(client, agent_id);
       await Promise.all(leased.map(doOne));
     }
     client.close();
+  }
+
+  private async lease(client: HttpClient, agent_id: string): Promise<Leased[]> {
+    this.waiting.add(client);
+    try {
+      return await lease(client, agent_id, this.options.max_tasks, WAIT_SECONDS);
+    } catch (error) {
+      if (this.isOver) return [];
+      throw error;
+    } finally {
+      this.waiting.delete(client);
+    }
   }
 }

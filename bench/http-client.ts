@@ -18,6 +18,7 @@ const END_OF_HEAD = '\r\n\r\n';
  * content-length. It runs beside what is measured, on the same cores, and takes a fraction of `node:http`'s time.
  */
 export class HttpClient {
+  private readonly all = new Set<Connection>();
   private readonly idle: Connection[] = [];
   private readonly waiting: { resolve: (connection: Connection) => void; reject: (error: Error) => void }[] = [];
   private count = 0;
@@ -69,25 +70,35 @@ export class HttpClient {
     }
   }
 
+  /** Who still waits for an answer gets an error. */
   close(): void {
-    for (const connection of this.idle.splice(0)) connection.close();
+    for (const connection of this.all) connection.close();
   }
 
   private async take(): Promise<Connection> {
     for (let connection = this.idle.pop(); connection; connection = this.idle.pop()) {
       if (connection.isOpen) return connection;
-      this.count--;
+      this.forget(connection);
     }
     if (this.count >= this.limit) return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
     this.count++;
-    return Connection.open(this.host, this.port).catch((error: Error) => {
+    try {
+      const connection = await Connection.open(this.host, this.port);
+      this.all.add(connection);
+      return connection;
+    } catch (error) {
       this.count--;
       throw error;
-    });
+    }
+  }
+
+  private forget(connection: Connection): void {
+    this.count--;
+    this.all.delete(connection);
   }
 
   private giveBack(connection: Connection): void {
-    if (!connection.isOpen) this.count--;
+    if (!connection.isOpen) this.forget(connection);
     const next = this.waiting.shift();
     if (!next) {
       if (connection.isOpen) this.idle.push(connection);

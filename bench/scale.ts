@@ -40,11 +40,11 @@ export const FULL: Scale = {
 /** Shows that everything runs, and whether something is far off. */
 export const QUICK: Scale = {
   rows: 30_000,
-  seconds: 0.7,
+  seconds: 0.5,
   page: 200,
   page_samples: 30,
   tasks: 1_500,
-  tasks_seconds: 3,
+  tasks_seconds: 2,
   wake_ups: 30,
   flood: 1_000,
   flood_seconds: 2,
@@ -52,5 +52,5 @@ export const QUICK: Scale = {
   messages_each: 100,
   agents: 100,
   settle_seconds: 1,
-  watch_seconds: 3,
+  watch_seconds: 2,
 };

@@ -6,6 +6,7 @@ import { createTask, newName } from './work.js';
 
 /** So long apart that each task meets agents that wait. */
 const PAUSE_MS = 30;
+const PATIENCE_MS = 10_000;
 
 export interface WakeUps {
   p50: number;
@@ -29,6 +30,9 @@ export async function wakeUps(url: string, count: number, agents: number): Promi
   for (let index = 0; index < count; index++) {
     await sleep(PAUSE_MS);
     await createTask(client, { title: 'Wake up', agent_type });
+  }
+  for (const end = performance.now() + PATIENCE_MS; times.length < count && performance.now() < end;) {
+    await fleet.until(sleep(PAUSE_MS));
   }
   await fleet.stop();
   client.close();

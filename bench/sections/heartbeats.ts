@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { atMost } from '../goal.js';
 import { HttpClient } from '../http-client.js';
@@ -17,11 +18,13 @@ export async function heartbeats(stage: Stage): Promise<Row[]> {
   const ids: string[] = [];
   await inParallel(CONNECTIONS, agents, async () => void ids.push(await createAgent(client, type)));
   const over = new AbortController();
+  setMaxListeners(0, over.signal);
+  const pause = (ms: number): Promise<void> => sleep(ms, undefined, over).catch(() => undefined);
   const live = async (id: string, index: number): Promise<void> => {
-    await sleep((index / agents) * EVERY_MS);
+    await pause((index / agents) * EVERY_MS);
     for (let due = performance.now(); !over.signal.aborted; due += EVERY_MS) {
       await client.call('POST', `/api/v1/agents/${id}/heartbeat`, {});
-      await sleep(Math.max(0, due + EVERY_MS - performance.now()));
+      await pause(Math.max(0, due + EVERY_MS - performance.now()));
     }
   };
   const living = Promise.all(ids.map(live));
