@@ -2,14 +2,16 @@
 import { compile, isBuilt } from './compile.mjs';
 import { install, isInstalled } from './install.mjs';
 import { oneAtATime } from './one-at-a-time.mjs';
+import { ROOT } from './root.mjs';
 
 const OLDEST_NODE = [20, 19];
 
-export function ensureInstalled() {
+/** The packages of the repository, or those of a folder in it that has its own. */
+export function ensureInstalled(folder = ROOT) {
   refuseOldNode();
-  if (isInstalled()) return;
+  if (isInstalled(folder)) return;
   // Asked again: another process may have done it while we waited.
-  oneAtATime(() => isInstalled() || install());
+  oneAtATime(() => isInstalled(folder) || install(folder));
 }
 
 export function ensureBuilt() {

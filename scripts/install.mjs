@@ -2,32 +2,38 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { inRoot, ROOT } from './root.mjs';
+import { join, relative } from 'node:path';
+import { ROOT } from './root.mjs';
 
-const LOCK = inRoot('package-lock.json');
-/** The list that npm keeps of what it installed. */
-const INSTALLED = inRoot('node_modules', '.package-lock.json');
-const STAMP = inRoot('node_modules', '.installed');
+const filesOf = (folder) => ({
+  lock: join(folder, 'package-lock.json'),
+  /** The list that npm keeps of what it installed. */
+  installed: join(folder, 'node_modules', '.package-lock.json'),
+  stamp: join(folder, 'node_modules', '.installed'),
+});
 
 /** Compares contents: the times of the files tell nothing after a checkout. */
-export function isInstalled() {
-  const installed = read(INSTALLED);
-  const locked = read(LOCK);
+export function isInstalled(folder) {
+  const files = filesOf(folder);
+  const installed = read(files.installed);
+  const locked = read(files.lock);
   if (!installed) return false;
-  if (!locked || read(STAMP) === stampOf(locked, installed)) return true;
+  if (!locked || read(files.stamp) === stampOf(locked, installed)) return true;
   return holdsAll(JSON.parse(installed).packages, JSON.parse(locked).packages);
 }
 
-export function install() {
-  console.error('Installing packages (once, and when package-lock.json changes)');
+export function install(folder) {
+  const files = filesOf(folder);
+  const lock = relative(ROOT, files.lock);
+  console.error(`Installing packages (once, and when ${lock} changes)`);
   // With NODE_ENV=production npm would leave out the compiler.
   const options = ['--include=dev', '--loglevel=error', '--no-progress'];
-  const { status } = runNpm([read(LOCK) ? 'ci' : 'install', ...options]);
+  const { status } = runNpm([read(files.lock) ? 'ci' : 'install', ...options], folder);
   if (status !== 0) {
     console.error('The packages could not be installed: see above.');
     process.exit(1);
   }
-  writeFileSync(STAMP, stampOf(read(LOCK), read(INSTALLED)));
+  writeFileSync(files.stamp, stampOf(read(files.lock), read(files.installed)));
 }
 
 function holdsAll(installed, locked) {
@@ -52,8 +58,8 @@ function read(file) {
 }
 
 /** npm's messages go to standard error: standard output belongs to the program that is started. */
-function runNpm(args) {
-  const options = { cwd: ROOT, stdio: ['ignore', 2, 2] };
+function runNpm(args, cwd) {
+  const options = { cwd, stdio: ['ignore', 2, 2] };
   const npm = process.env.npm_execpath;
   if (npm && /npm-cli\.[cm]?js$/.test(npm)) return spawnSync(process.execPath, [npm, ...args], options);
   return spawnSync('npm', args, { ...options, shell: process.platform === 'win32' });

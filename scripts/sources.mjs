@@ -28,7 +28,7 @@ function sourceFiles() {
 function filesIn(folder) {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return filesIn(path);
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesIn(path);
     return entry.name.endsWith('.spec.ts') ? [] : [path];
   });
 }

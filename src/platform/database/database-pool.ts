@@ -55,6 +55,8 @@ export class DatabasePool {
 function addressAndOptions(environment: Environment): { connectionString: string; options: string } {
   const settings = {
     search_path: 'public,bullmq',
+    // Our statements are short: compiling one for its estimated cost takes longer than running it.
+    jit: 'off',
     statement_timeout: environment.DATABASE_STATEMENT_TIMEOUT_MS,
     lock_timeout: environment.DATABASE_LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: environment.DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_MS,

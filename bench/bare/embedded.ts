@@ -1,13 +1,13 @@
 import 'reflect-metadata';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { newId } from '../src/platform/database/new-id.js';
-import { DatabasePool } from '../src/platform/database/database-pool.js';
-import { EmbeddedDatabase } from '../src/platform/database/embedded/embedded-database.js';
-import { migrate } from '../src/platform/database/migrate.js';
-import { eventRows } from '../src/platform/events/event-rows.js';
-import { newTask } from '../src/tasks/new-task.js';
-import { COMPLETE, CREATE_TASKS, GET_TASK, LEASE, TASK_COLUMNS } from '../src/tasks/task.sql.js';
-import { TaskCreated } from '../src/tasks/tasks.events.js';
+import { newId } from '../../src/platform/database/new-id.js';
+import { DatabasePool } from '../../src/platform/database/database-pool.js';
+import { EmbeddedDatabase } from '../../src/platform/database/embedded/embedded-database.js';
+import { migrate } from '../../src/platform/database/migrate.js';
+import { eventRows } from '../../src/platform/events/event-rows.js';
+import { newTask } from '../../src/tasks/new-task.js';
+import { COMPLETE, CREATE_TASKS, GET_TASK, LEASE, TASK_COLUMNS } from '../../src/tasks/task.sql.js';
+import { TaskCreated } from '../../src/tasks/tasks.events.js';
+import { serveJson } from './serve-json.js';
 
 /**
  * What the same statements cost on the same database behind bare `node:http`: no framework, no validation, no
@@ -74,19 +74,7 @@ async function answer(method: string, url: string, body: Body): Promise<unknown>
   return { status: 'ready' };
 }
 
-function serve(request: IncomingMessage, response: ServerResponse): void {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const text = Buffer.concat(chunks).toString();
-    answer(request.method!, request.url!, (text === '' ? {} : JSON.parse(text)) as Body).then(
-      (body) => response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
-      (error: unknown) => response.writeHead(500).end(JSON.stringify({ error: String(error) })),
-    );
-  });
-}
-
-createServer(serve).listen(Number(process.env.PORT), '127.0.0.1');
-process.on('SIGTERM', () => {
-  void pool.close().then(() => process.exit(0));
-});
+serveJson(
+  (method, url, body) => answer(method, url, body as Body),
+  () => pool.close(),
+);
