@@ -75,7 +75,12 @@ export class CreateTasks1760000400000 implements MigrationInterface {
         (coalesce(assigned_agent_id::text, agent_type, '*')), priority,
         (coalesce(project_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)), ready_at, id
       ) WHERE status = 'pending' AND ready_at IS NOT NULL;
-      CREATE INDEX ix_tasks__ready_at ON tasks (ready_at) WHERE status = 'pending' AND ready_at IS NOT NULL;
+      -- The metrics and the clock read this alone, and say so by the odd condition. To dispatch it must not seem useful:
+      -- a plan that reads all that is ready is good until a flood comes.
+      CREATE INDEX ix_tasks__ready_at ON tasks (ready_at) INCLUDE (agent_type)
+        WHERE status = 'pending' AND ready_at > '-infinity';
+      -- What an agent has in hand: few rows, however many it has done.
+      CREATE INDEX ix_tasks__held ON tasks (assigned_agent_id, started_at) WHERE lease_token IS NOT NULL;
       CREATE INDEX ix_tasks__lease_expires_at ON tasks (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 
       CREATE TABLE task_dependencies (

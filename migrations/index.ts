@@ -5,7 +5,6 @@ import { CreateAgents1760000300000 } from './1760000300000-create-agents.js';
 import { CreateTasks1760000400000 } from './1760000400000-create-tasks.js';
 import { CreateWorkflows1760000500000 } from './1760000500000-create-workflows.js';
 import { LetTheLogSurviveARestore1760000600000 } from './1760000600000-let-the-log-survive-a-restore.js';
-import { CountReadyTasksByType1760000700000 } from './1760000700000-count-ready-tasks-by-type.js';
 import { LimitConcurrency1760000800000 } from './1760000800000-limit-concurrency.js';
 
 /** All migrations, oldest first. Two branches that add one conflict here, on purpose. */
@@ -17,6 +16,5 @@ export const migrations = [
   CreateTasks1760000400000,
   CreateWorkflows1760000500000,
   LetTheLogSurviveARestore1760000600000,
-  CountReadyTasksByType1760000700000,
   LimitConcurrency1760000800000,
 ];

@@ -13,7 +13,7 @@ const QUEUE_STATE = statement(
   'queue_state',
   `WITH ready AS (
      SELECT coalesce(agent_type, '*') AS agent_type, count(*) AS depth, min(ready_at) AS oldest
-     FROM tasks WHERE status = 'pending' AND ready_at IS NOT NULL AND ready_at <= now() GROUP BY agent_type
+     FROM tasks WHERE status = 'pending' AND ready_at > '-infinity' AND ready_at <= now() GROUP BY agent_type
    ), placed AS (
      SELECT ready.*, row_number() OVER (ORDER BY depth DESC, agent_type) AS place FROM ready
    ), queues AS (

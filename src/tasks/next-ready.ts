@@ -7,7 +7,7 @@ const LONGEST_TIMER_MS = 2_000_000_000;
 const NEXT_READY = statement(
   'next_ready_task',
   `SELECT extract(epoch FROM min(ready_at) - now())::float8 * 1000 AS ms FROM tasks
-   WHERE status = 'pending' AND ready_at IS NOT NULL AND ready_at > now()`,
+   WHERE status = 'pending' AND ready_at > '-infinity' AND ready_at > now()`,
 );
 
 /** Tells when the next task becomes ready by itself: after its back-off, or at its scheduled time. */

@@ -20,6 +20,7 @@ export interface TaskFailure {
 @Index('ix_tasks__assigned_agent_id__created_at__id', { synchronize: false })
 @Index('ix_tasks__leasable', { synchronize: false })
 @Index('ix_tasks__ready_at', { synchronize: false })
+@Index('ix_tasks__held', { synchronize: false })
 @Index('ix_tasks__lease_expires_at', { synchronize: false })
 @Index('ix_tasks__concurrency_key', { synchronize: false })
 export class Task extends TimestampedEntity {
