@@ -62,9 +62,7 @@ async function answer(method: string, url: string, body: Body): Promise<unknown>
   }
   const complete = /^\/api\/v1\/tasks\/([^/]+)\/lease\/complete$/.exec(url);
   if (complete) {
-    const event = { event_id: newId(), metrics: {}, event_metadata: {} };
-    const result = { task_id: complete[1], lease_token: body.lease_token, output: null, quality_score: null, ...event };
-    const values = [JSON.stringify([result])];
+    const values = [[complete[1]], [body.lease_token], ['null'], [null], [newId()], ['{}'], ['{}']];
     return (await database.query({ ...COMPLETE, values })).rows[0];
   }
   if (url.startsWith('/api/v1/tasks?')) return (await database.query(LIST)).rows;

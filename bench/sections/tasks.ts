@@ -6,7 +6,8 @@ import type { Stage } from '../stage.js';
 import { row, type Row } from '../table.js';
 import { createTask, newName } from '../work.js';
 
-const CREATORS = 16;
+/** As many as for creation alone. */
+const CREATORS = 50;
 const AGENTS = 8;
 const TASKS_AT_ONCE = 20;
 

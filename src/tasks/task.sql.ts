@@ -90,7 +90,7 @@ function endOfLeases(ended: string): string {
             UNION ALL
             (SELECT 2, o.id, o.title, o.started_at FROM tasks o
              WHERE a.current_task_id = ANY (e.ids) AND a.held_tasks > cardinality(e.ids)
-               AND o.assigned_agent_id = a.id AND o.status = 'in_progress' AND o.lease_token IS NOT NULL
+               AND o.assigned_agent_id = a.id AND o.lease_token IS NOT NULL AND o.status = 'in_progress'
                AND o.id <> ALL (e.ids)
              ORDER BY o.started_at DESC LIMIT 1)
           ) AS n ORDER BY rank LIMIT 1),
@@ -197,11 +197,13 @@ const leasing = (candidates: string): string => `
    ), picked AS (
      SELECT t.*, row_number() OVER () AS n
      FROM (
-       SELECT t.id, t.concurrency_key, t.concurrency_limit FROM tasks t JOIN candidates c ON c.id = t.id
-       WHERE t.status = 'pending' AND t.ready_at <= now()
-       ORDER BY c.place
+       -- One candidate after the other, until there are enough: a plain join could read all that is ready.
+       SELECT t.* FROM (SELECT id FROM candidates ORDER BY place) AS c
+       CROSS JOIN LATERAL (
+         SELECT t.id, t.concurrency_key, t.concurrency_limit FROM tasks t
+         WHERE t.id = c.id AND t.status = 'pending' AND t.ready_at <= now() FOR UPDATE SKIP LOCKED
+       ) AS t
        LIMIT (SELECT least($2::int, me.free_slots) FROM me)
-       FOR UPDATE OF t SKIP LOCKED
      ) AS t
    ), slots AS (
      -- Two leases at once may choose the same number: then one of them has no slot, and tries again. So they choose in
@@ -285,16 +287,16 @@ const completing = (result: string, unless: string): string => `
     FROM done d JOIN holders ON holders.id = d.assigned_agent_id GROUP BY d.assigned_agent_id`)})`;
 
 /**
- * Completes tasks of which nobody but the agents has to hear: no run, no dependents. $1: a JSON list of results, each with
- * task_id, lease_token, output, quality_score (of one task per agent at most), event_id, metrics and event_metadata. A
- * task without a row needs another way, which also tells why.
+ * Completes tasks of which nobody but the agents has to hear: no run, no dependents. Lists of the same length: $1 tasks,
+ * $2 leases, $3 outputs, $4 quality scores (one per agent at most), $5 event ids, $6 metrics and $7 metadata of the
+ * events. A task without a row needs another way, which also tells why.
  */
 export const COMPLETE = statement(
   'complete_tasks',
   `WITH ${completing(
-    `SELECT task_id, lease_token, coalesce(output, 'null') AS output, quality_score, event_id, metrics, event_metadata
-     FROM json_to_recordset($1::json) AS given (task_id uuid, lease_token uuid, output json, quality_score float8,
-       event_id uuid, metrics jsonb, event_metadata jsonb)`,
+    `SELECT given.*
+     FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::uuid[], $6::jsonb[], $7::jsonb[])
+       AS given (task_id, lease_token, output, quality_score, event_id, metrics, event_metadata)`,
     't.workflow_id IS NOT NULL OR t.run_id IS NOT NULL OR t.has_dependents',
   )}, logged AS (
      INSERT INTO events (${EVENT_COLUMNS})

@@ -46,15 +46,20 @@ export class Rooms {
   }
 
   tell(rooms: readonly string[], name: string, event: LoggedEvent, data: Record<string, unknown> = event.data): void {
-    const message = { name, payload: payloadOf(event, name, data), rooms };
     if (this.collected) {
-      this.collected.push(message);
-      return;
+      this.collected.push({ name, payload: payloadOf(event, name, data), rooms });
+    } else if (this.server && this.hasMembers(rooms)) {
+      this.server
+        .to([...rooms])
+        .except(CATCHING_UP)
+        .emit(name, payloadOf(event, name, data));
     }
-    this.server
-      ?.to([...rooms])
-      .except(CATCHING_UP)
-      .emit(name, message.payload);
+  }
+
+  /** Socket.IO would write the message before it finds that nobody gets it. */
+  private hasMembers(rooms: readonly string[]): boolean {
+    const known = this.server!.sockets.adapter.rooms;
+    return rooms.some((room) => known.has(room));
   }
 
   /** What the work would tell, without telling it. */
