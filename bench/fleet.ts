@@ -1,11 +1,13 @@
 import { HttpClient } from './http-client.js';
-import { complete, createAgent, lease, type Leased } from './work.js';
+import { complete, completeAll, createAgent, lease, type Leased } from './work.js';
 
 interface FleetOptions {
   agents: number;
   agent_type: string;
   /** As many as an agent leases and completes side by side. */
   max_tasks: number;
+  /** Whether an agent gives all its results in one call; else in one for each. */
+  together?: boolean;
   onLeased?: (leased: Leased) => void | Promise<void>;
   onCompleted?: (leased: Leased) => void;
 }
@@ -49,7 +51,7 @@ export class Fleet {
   }
 
   private async work(client: HttpClient, agent_id: string): Promise<void> {
-    const { onLeased, onCompleted } = this.options;
+    const { onLeased, onCompleted, together } = this.options;
     const doOne = async (leased: Leased): Promise<void> => {
       await onLeased?.(leased);
       await complete(client, leased);
@@ -57,7 +59,12 @@ export class Fleet {
     };
     while (!this.isOver) {
       const leased = await this.lease(client, agent_id);
-      await Promise.all(leased.map(doOne));
+      if (together && leased.length > 0) {
+        await completeAll(client, leased);
+        for (const one of leased) onCompleted?.(one);
+      } else {
+        await Promise.all(leased.map(doOne));
+      }
     }
     client.close();
   }

@@ -46,6 +46,14 @@ export const lease = (client: HttpClient, agent_id: string, max_tasks = 1, wait_
 export const complete = (client: HttpClient, { task, lease: { token } }: Leased): Promise<unknown> =>
   client.call('POST', `/api/v1/tasks/${task.id}/lease/complete`, { lease_token: token });
 
+/** Throws when one of them is refused. */
+export async function completeAll(client: HttpClient, leased: readonly Leased[]): Promise<void> {
+  const results = leased.map(({ task, lease: { token } }) => ({ task_id: task.id, lease_token: token }));
+  type Answer = { is_completed: boolean; problem: unknown }[];
+  const answer = await client.call<Answer>('POST', '/api/v1/tasks/lease/complete', { results });
+  for (const { is_completed, problem } of answer) if (!is_completed) throw new Error(JSON.stringify(problem));
+}
+
 export async function inParallel(lines: number, count: number, work: () => Promise<unknown>): Promise<void> {
   let left = count;
   await Promise.all(

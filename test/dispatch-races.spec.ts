@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -54,6 +54,25 @@ describe('at the same time', () => {
     expect(new Set(answers.map(({ body }) => body.output as number)).size).toBe(1);
     expect((await typesOf(task)).filter((type) => type === 'task_completed')).toHaveLength(1);
     expect(await metricsOf(agent)).toMatchObject({ tasks_completed: 1 });
+  });
+
+  it.skipIf(!inject('template'))('a completion whose task somebody is changing keeps no other waiting', async () => {
+    const [locked, free] = [await held(), await held()];
+    const other = await server.database.pool.connect();
+    await other.query('BEGIN');
+    await other.query('SELECT FROM tasks WHERE id = $1 FOR UPDATE', [locked.task.id]);
+    let isOver = false;
+
+    const waiting = complete(server, locked.leased).finally(() => (isOver = true));
+    const answered = await complete(server, free.leased);
+    const wasOver = isOver;
+    await other.query('COMMIT');
+    other.release();
+
+    expect(answered).toMatchObject({ status: 200, body: { status: 'completed' } });
+    expect(wasOver).toBe(false);
+    expect(await waiting).toMatchObject({ status: 200, body: { status: 'completed' } });
+    expect(await typesOf(locked.task)).toEqual(await typesOf(free.task));
   });
 
   it('two hundred leases by ten agents give each of a hundred tasks to one of them', async () => {

@@ -334,6 +334,63 @@ describe('dispatch', () => {
   });
 
   describe('takes a result', () => {
+    it('of many tasks in one call, each for itself', async () => {
+      const agent = await makeAgent(server, { max_concurrent_tasks: 10 });
+      const own = { assigned_agent_id: agent.id };
+      const tasks = [await makeTask(server, own), await makeTask(server, own), await makeTask(server, own)];
+      const dependent = await makeTask(server, { dependencies: [tasks[1]!.id], agent_type: 'nobody' });
+      const leased = await lease(server, agent, { max_tasks: 3 });
+      const results = leased.map(({ task, lease: { token } }, index) => ({
+        task_id: task.id,
+        lease_token: token,
+        output: { index },
+        metrics: { tokens_in: index },
+      }));
+      const stale = { task_id: tasks[2]!.id, lease_token: UNKNOWN };
+      const unknown = { task_id: UNKNOWN, lease_token: UNKNOWN };
+
+      const answer = await server.post('/api/v1/tasks/lease/complete', {
+        results: [stale, ...results, unknown, results[0]],
+      });
+
+      const isDone = { is_completed: true, problem: null };
+      expect(answer).toMatchObject({
+        status: 200,
+        body: [
+          { task_id: stale.task_id, is_completed: false, problem: { status: 409, code: 'lease_lost' } },
+          ...results.map(({ task_id }) => ({ task_id, ...isDone })),
+          { task_id: UNKNOWN, is_completed: false, problem: { status: 404, code: 'task_not_found' } },
+          { task_id: results[0]!.task_id, ...isDone },
+        ],
+      });
+      for (const [index, { task_id }] of results.entries()) {
+        expect(await read({ id: task_id })).toMatchObject({ status: 'completed', output: { index } });
+        expect((await eventsOf({ id: task_id })).filter(({ type }) => type === 'task_completed')).toMatchObject([
+          { actor_type: 'agent', actor_id: agent.id, data: { metrics: { tokens_in: index } } },
+        ]);
+      }
+      expect(await read(dependent)).toMatchObject({ status: 'pending' });
+      expect(await heldTasks(agent)).toBe(0);
+      expect((await agentOf(agent)).performance_metrics).toMatchObject({ tasks_completed: 3 });
+    });
+
+    it('of many only in a list that is none too long, without a wrong part', async () => {
+      const result = { task_id: UNKNOWN, lease_token: UNKNOWN };
+      const refusals: [unknown, string][] = [
+        [undefined, '/results'],
+        [[], '/results'],
+        [Array.from({ length: 101 }, () => result), '/results'],
+        [[result, { ...result, task_id: 'x' }], '/results/1/task_id'],
+        [[{ ...result, metrics: { tokens_in: -1 } }], '/results/0/metrics/tokens_in'],
+        [[null], '/results/0'],
+      ];
+
+      for (const [results, pointer] of refusals) {
+        const answer = await server.post('/api/v1/tasks/lease/complete', { results });
+        expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
+      }
+    });
+
     it('with output, score and metrics, once and for all', async () => {
       const { agent, task, leased } = await held();
 

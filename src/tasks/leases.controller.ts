@@ -1,14 +1,23 @@
-import { Body, Controller, HttpCode, HttpStatus, Post, Res, VERSION_NEUTRAL } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RouteConfig } from '@nestjs/platform-fastify';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
-import { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, LeaseTasksDto, ReleaseTaskDto } from './dto/lease.dto.js';
-import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse } from './dto/task.response.js';
+import { pathOf } from '../platform/http/version.js';
+import {
+  CompleteTaskDto,
+  CompleteTasksDto,
+  FailTaskDto,
+  LeaseHeartbeatDto,
+  LeaseTasksDto,
+  ReleaseTaskDto,
+} from './dto/lease.dto.js';
+import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse, TaskResultResponse } from './dto/task.response.js';
 import { assertMetrics } from './dto/task-metrics.js';
 import { LeaseWaiters } from './lease-waiters.js';
 import { TaskDispatch } from './task-dispatch.js';
@@ -40,6 +49,27 @@ export class LeasesController {
       departure(reply),
     );
     return rows.map((row) => LeasedTaskResponse.from(row));
+  }
+
+  @Post('lease/complete')
+  @HttpCode(HttpStatus.OK)
+  @ApiOperation({
+    operationId: 'complete_tasks',
+    summary: 'Give several results in one call; each is taken or refused for itself, in the order of the answer',
+  })
+  @ApiOkResponse({ type: [TaskResultResponse] })
+  @ApiErrors('invalid')
+  async completeMany(
+    @Body() { results }: CompleteTasksDto,
+    @Req() request: FastifyRequest,
+  ): Promise<TaskResultResponse[]> {
+    results.forEach(({ metrics }, index) => assertMetrics(metrics, `/results/${index}/metrics`));
+    const outcomes = await this.dispatch.completeMany(results);
+    return outcomes.map((error, index) => ({
+      task_id: results[index]!.task_id,
+      is_completed: error === null,
+      problem: error && describeError(error, pathOf(request.url), request.id).body,
+    }));
   }
 
   @Post(':id/lease/heartbeat')

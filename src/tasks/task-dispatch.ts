@@ -5,15 +5,16 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { actAsAgent } from '../platform/context/request-context.js';
+import { actAsAgent, currentContext, runInContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
+import { DomainError } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
 import { eventOrigin } from '../platform/events/event-rows.js';
-import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto } from './dto/lease.dto.js';
+import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, TaskResultDto } from './dto/lease.dto.js';
 import { Task } from './task.entity.js';
 import {
   COMPLETE,
@@ -31,6 +32,7 @@ import { TaskStore } from './task-store.js';
 import { LeaseLost } from './tasks.errors.js';
 import { TaskAssigned, TaskCompleted, TaskProgressUpdated } from './tasks.events.js';
 
+const MOST_IN_COMPANY = 10_000;
 /** In characters of JSON. */
 const LARGE_OUTPUT = 10_000;
 const MAX_OUTPUT_BYTES = 1_048_576;
@@ -114,6 +116,8 @@ export class TaskDispatch {
   private readonly logger = new Logger(TaskDispatch.name);
   /** The project that was served last: the next one comes first, so that one flooding project starves nobody. */
   private lastServed = '00000000-0000-0000-0000-000000000000';
+  /** Leases of tasks that others have to hear of, as far as this node gave them: the short way is not for them. */
+  private readonly inCompany = new Set<string>();
   private readonly completions = new Batch((completions: Completion[]) => this.completeAll(completions), {
     // Two at once would often meet at the row of one agent.
     lanes: 1,
@@ -155,6 +159,7 @@ export class TaskDispatch {
     const [worker] = rows;
     if (!worker) throw new AgentNotFound(agent_id);
     const tasks = rows.filter(({ id }) => id !== null);
+    this.noteInCompany(tasks);
     const last = tasks.at(-1);
     if (last) {
       this.lastServed = last.project_id ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -196,16 +201,7 @@ export class TaskDispatch {
     if (Buffer.byteLength(text) > MAX_OUTPUT_BYTES) {
       throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
     }
-    const done = await this.completions.add({
-      task_id: id,
-      lease_token,
-      output: text,
-      quality_score,
-      event_id: newId(),
-      metrics: JSON.stringify(metrics),
-      event_metadata: JSON.stringify(eventOrigin().metadata),
-      goesAlone: quality_score !== null || text.length > LARGE_OUTPUT,
-    });
+    const done = this.inCompany.delete(lease_token) ? null : await this.completeAlone(id, dto, text);
     if (done) {
       actAsAgent(done.assigned_agent_id!);
       this.commits.signal();
@@ -226,6 +222,38 @@ export class TaskDispatch {
       tx.afterCommit(() => this.noteCompleted(agent_id));
       return task;
     });
+  }
+
+  /** Null: it must be done another way, which also tells why. */
+  private completeAlone(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
+    const { lease_token, quality_score = null, metrics = {} } = dto;
+    const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
+    const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
+    const result = { task_id, lease_token, output, quality_score, metrics: JSON.stringify(metrics) };
+    return this.completions.add({ ...result, ...event, goesAlone });
+  }
+
+  /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
+  async completeMany(results: readonly TaskResultDto[]): Promise<(DomainError | null)[]> {
+    // Each may act for another agent.
+    const work = ({ task_id, ...result }: TaskResultDto) =>
+      runInContext(currentContext(), () => this.complete(task_id, result));
+    const outcomes = await Promise.allSettled(results.map(work));
+    return outcomes.map((outcome) => {
+      if (outcome.status === 'fulfilled') return null;
+      if (outcome.reason instanceof DomainError && outcome.reason.kind !== 'unavailable') return outcome.reason;
+      throw outcome.reason;
+    });
+  }
+
+  private noteInCompany(tasks: readonly TaskRow[]): void {
+    for (const { lease_token, run_id, workflow_id, has_dependents } of tasks) {
+      if (run_id !== null || workflow_id !== null || has_dependents) this.inCompany.add(lease_token!);
+    }
+    for (const oldest of this.inCompany) {
+      if (this.inCompany.size <= MOST_IN_COMPANY) return;
+      this.inCompany.delete(oldest);
+    }
   }
 
   private async completeAll(completions: Completion[]): Promise<(TaskRow | null)[]> {

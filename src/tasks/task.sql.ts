@@ -265,7 +265,7 @@ export const LEASE = statement('lease_task', leasing(NEXT_TASKS));
 export const LEASE_SEVERAL = statement('lease_tasks', leasing(`${NEXT_TASKS} UNION ${NEXT_OF_EACH_PROJECT}`));
 
 /** Ends leases with the results in row source `result`, and closes the agents' books on them. */
-const completing = (result: string, unless: string): string => `
+const completing = (result: string): string => `
   done AS (
     UPDATE tasks t
     SET status = 'completed', output = result.output, quality_score = coalesce(result.quality_score, t.quality_score),
@@ -275,7 +275,7 @@ const completing = (result: string, unless: string): string => `
         cancel_requested = false
     FROM (${result}) AS result
     WHERE t.id = result.task_id AND t.lease_token = result.lease_token AND t.status = 'in_progress'
-      AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT (${unless})
+      AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT t.has_dependents
     RETURNING t.*, result.quality_score AS score, result.event_id, result.metrics, result.event_metadata
   ), holders AS MATERIALIZED (
     -- In one order, so that two such statements cannot deadlock.
@@ -296,8 +296,12 @@ export const COMPLETE = statement(
   `WITH ${completing(
     `SELECT given.*
      FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::uuid[], $6::jsonb[], $7::jsonb[])
-       AS given (task_id, lease_token, output, quality_score, event_id, metrics, event_metadata)`,
-    't.workflow_id IS NOT NULL OR t.run_id IS NOT NULL OR t.has_dependents',
+       AS given (task_id, lease_token, output, quality_score, event_id, metrics, event_metadata)
+     -- One that somebody is changing at this moment goes the other way, and only its agent waits.
+     CROSS JOIN LATERAL (
+       SELECT FROM tasks t WHERE t.id = given.task_id AND t.lease_token = given.lease_token
+         AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents FOR NO KEY UPDATE SKIP LOCKED
+     ) AS free`,
   )}, logged AS (
      INSERT INTO events (${EVENT_COLUMNS})
      SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', d.metrics`)}, d.event_metadata,
@@ -318,7 +322,6 @@ export const COMPLETE_IN_RUN = statement(
      `SELECT $1::uuid AS task_id, $2::uuid AS lease_token, $3::json AS output, $4::float8 AS quality_score,
         NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
       FROM (SELECT count(*) FROM locked) AS run`,
-     't.has_dependents',
    )}
    SELECT ${TASK_COLUMNS} FROM done t`,
 );

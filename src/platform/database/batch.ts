@@ -25,7 +25,7 @@ interface Queue<Item, Result> {
 const IS_ABOUT_ONE = /^(22|23|40)/;
 
 /**
- * Does in one statement what several requests want at the same time. One that comes alone goes at once; under load a
+ * Does in one statement what several requests want at the same time. One that comes alone goes in the same turn of the event loop; under load a
  * statement, a commit and a turn of the network serve many. What an item sees is never older than its call.
  */
 export class Batch<Item, Result> {
@@ -47,7 +47,8 @@ export class Batch<Item, Result> {
     this.queues.set(key, queue);
     return new Promise((resolve, reject) => {
       queue.waiting.push({ item, resolve, reject });
-      this.outsideRequests(() => this.next(key, queue));
+      // What the same turn of the event loop brings goes together.
+      if (queue.waiting.length === 1) this.outsideRequests(() => setImmediate(() => this.next(key, queue)));
     });
   }
 
@@ -68,6 +69,7 @@ export class Batch<Item, Result> {
       queue.running--;
       this.next(key, queue);
     });
+    this.next(key, queue);
   }
 
   private async run(entries: Entry<Item, Result>[]): Promise<void> {

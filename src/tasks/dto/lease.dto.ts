@@ -1,3 +1,6 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
+import { ArrayMaxSize, ArrayMinSize, IsArray, ValidateNested } from 'class-validator';
 import { AGENT_REF } from '../../agents/agent-ref.js';
 import { DEFAULT_LEASE_SECONDS } from '../../agents/lease-seconds.js';
 import { FlagField, IdField, NumberField, ObjectField, PatternField, WholeField } from '../../platform/http/fields.js';
@@ -49,6 +52,21 @@ export class CompleteTaskDto extends LeaseTokenDto {
     description: 'tokens_in and tokens_out (whole numbers), cost_usd (a number), and whatever else was measured',
   })
   metrics?: Record<string, unknown>;
+}
+
+export class TaskResultDto extends CompleteTaskDto {
+  @IdField()
+  task_id: string;
+}
+
+export class CompleteTasksDto {
+  @ApiProperty({ type: [TaskResultDto], minItems: 1, maxItems: 100 })
+  @IsArray()
+  @ArrayMinSize(1)
+  @ArrayMaxSize(100)
+  @ValidateNested({ each: true })
+  @Type(() => TaskResultDto)
+  results: TaskResultDto[];
 }
 
 export class FailTaskDto extends LeaseTokenDto {

@@ -15,8 +15,11 @@ class KnownMetrics {
   cost_usd?: number;
 }
 
-export function assertMetrics({ tokens_in, tokens_out, cost_usd }: Record<string, unknown> = {}): void {
+export function assertMetrics(
+  { tokens_in, tokens_out, cost_usd }: Record<string, unknown> = {},
+  pointer = '/metrics',
+): void {
   const known = Object.assign(new KnownMetrics(), { tokens_in, tokens_out, cost_usd });
   const violations = validateSync(known, { stopAtFirstError: true });
-  if (violations.length > 0) throw new InvalidInput(fieldErrors(violations, true, '/metrics'));
+  if (violations.length > 0) throw new InvalidInput(fieldErrors(violations, true, pointer));
 }

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { ProblemDocument } from '../../platform/errors/problem-document.js';
 import {
   ShownFlag,
   ShownId,
@@ -263,6 +264,18 @@ export class LeasedTaskResponse {
     const lease = { token: row.lease_token!, expires_at: row.lease_expires_at!, attempt: row.attempt };
     return { task: TaskResponse.from(row), lease };
   }
+}
+
+/** What became of one result of several. */
+export class TaskResultResponse {
+  @ShownId()
+  task_id: string;
+
+  @ShownFlag()
+  is_completed: boolean;
+
+  @ApiProperty({ type: ProblemDocument, nullable: true, description: 'Why it is not' })
+  problem: ProblemDocument | null;
 }
 
 export class LeaseRenewedResponse {
