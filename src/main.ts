@@ -41,7 +41,7 @@ const SAME_SIGNAL_MS = 500;
 
 /** The first signal drains and ends with 0; a second one ends at once. */
 function stopOnSignal(server: RunningServer, environment: Environment): void {
-  const { SHUTDOWN_GRACE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS } = environment;
+  const { SHUTDOWN_GRACE_SECONDS, SHUTDOWN_TIMEOUT_SECONDS, serves_http } = environment;
   let stoppingSince: number | null = null;
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSince !== null) {
@@ -55,7 +55,7 @@ function stopOnSignal(server: RunningServer, environment: Environment): void {
         console.error('Not everything ended in time; leases and runs go on after the next start.');
         process.exit(0);
       },
-      (SHUTDOWN_GRACE_SECONDS + SHUTDOWN_TIMEOUT_SECONDS) * 1000,
+      ((serves_http ? SHUTDOWN_GRACE_SECONDS : 0) + SHUTDOWN_TIMEOUT_SECONDS) * 1000,
     ).unref();
     server.close().then(
       () => process.exit(0),

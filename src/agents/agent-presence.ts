@@ -26,15 +26,21 @@ const FIND = {
 /** Signs of life of many agents in one statement; their age is told, so that only the database's clock counts. */
 const FLUSH = statement(
   'flush_signs_of_life',
-  `UPDATE agents a
+  `WITH seen AS (
+     SELECT id, age, is_heartbeat, clock_timestamp() - make_interval(secs => age) AS at
+     FROM unnest($1::uuid[], $2::float8[], $3::bool[]) AS s (id, age, is_heartbeat)
+   ), locked AS MATERIALIZED (
+     -- In one order on every node, so that two flushes cannot deadlock.
+     SELECT id FROM agents WHERE id IN (SELECT id FROM seen) ORDER BY id FOR NO KEY UPDATE
+   )
+   UPDATE agents a
    SET last_seen_at = greatest(a.last_seen_at, seen.at),
        last_heartbeat = CASE WHEN seen.is_heartbeat THEN seen.at ELSE a.last_heartbeat END,
        first_seen_at = coalesce(a.first_seen_at, seen.at),
        online_since = CASE WHEN a.status <> 'offline' THEN coalesce(a.online_since, seen.at) END
-   FROM (SELECT id, is_heartbeat, clock_timestamp() - make_interval(secs => age) AS at
-         FROM unnest($1::uuid[], $2::float8[], $3::bool[]) AS s (id, age, is_heartbeat)) AS seen
+   FROM seen JOIN locked USING (id)
    WHERE a.id = seen.id
-   RETURNING a.id, a.status = 'offline' AND a.last_seen_at = seen.at AS is_back`,
+   RETURNING a.id, a.status = 'offline' AND a.last_seen_at = seen.at AND seen.age < $4 AS is_back`,
 );
 
 const SWEEP = `
@@ -171,12 +177,12 @@ export class AgentPresence implements OnModuleDestroy {
     const signs = this.signs;
     this.signs = new Map();
     const now = performance.now();
-    // In one order on every node, so that two flushes cannot deadlock.
-    const ids = [...signs.keys()].sort();
+    const ids = [...signs.keys()];
     const ages = ids.map((id) => (now - signs.get(id)!.at) / 1000);
     const areHeartbeats = ids.map((id) => signs.get(id)!.is_heartbeat);
+    const values = [ids, ages, areHeartbeats, this.environment.AGENT_OFFLINE_AFTER_SECONDS];
     try {
-      const rows = await this.database.query<{ id: string; is_back: boolean }>(FLUSH, [ids, ages, areHeartbeats]);
+      const rows = await this.database.query<{ id: string; is_back: boolean }>(FLUSH, values);
       for (const { id, is_back } of rows) if (is_back) await this.comeBack(id);
     } catch (error) {
       this.logger.warn(`Signs of life of ${ids.length} agents could not be written: ${(error as Error).message}`);

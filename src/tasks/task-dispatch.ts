@@ -5,7 +5,7 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { actAsAgent, currentContext, runInContext } from '../platform/context/request-context.js';
+import { actAsAgent } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
@@ -119,7 +119,7 @@ export class TaskDispatch {
   /** Leases of tasks that others have to hear of, as far as this node gave them: the short way is not for them. */
   private readonly inCompany = new Set<string>();
   private readonly completions = new Batch((completions: Completion[]) => this.completeAll(completions), {
-    // Two at once would often meet at the row of one agent.
+    // Two at once would often meet at the row of one agent, and the second go the other way.
     lanes: 1,
     keyOf: ({ goesAlone, task_id }) => (goesAlone ? task_id : ''),
   });
@@ -196,19 +196,43 @@ export class TaskDispatch {
 
   /** The same call again gets the same answer: a lost reply is harmless. */
   async complete(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
+    return (await this.completeAlone(id, dto)) ?? this.completeInCompany(id, dto);
+  }
+
+  /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
+  async completeMany(results: readonly TaskResultDto[]): Promise<(DomainError | null)[]> {
+    const refusal = (error: unknown): DomainError => {
+      if (error instanceof DomainError && error.kind !== 'unavailable') return error;
+      throw error;
+    };
+    const alone = (result: TaskResultDto) => this.completeAlone(result.task_id, result).catch(refusal);
+    const outcomes: (TaskRow | DomainError | null)[] = await Promise.all(results.map(alone));
+    // One after the other: many of one run would wait for each other, each with a connection.
+    for (const [index, result] of results.entries()) {
+      outcomes[index] ??= await this.completeInCompany(result.task_id, result).catch(refusal);
+    }
+    return outcomes.map((outcome) => (outcome instanceof DomainError ? outcome : null));
+  }
+
+  /** Completes a task of which nobody else has to hear. Null: it must be done the other way, which also tells why. */
+  private async completeAlone(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
+    const { lease_token, quality_score = null, metrics = {} } = dto;
+    const output = outputOf(dto);
+    if (this.inCompany.delete(lease_token)) return null;
+    const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
+    const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
+    const result = { task_id, lease_token, output, quality_score, metrics: JSON.stringify(metrics) };
+    const done = await this.completions.add({ ...result, ...event, goesAlone });
+    if (!done) return null;
+    actAsAgent(done.assigned_agent_id!);
+    this.commits.signal();
+    this.noteCompleted(done.assigned_agent_id!);
+    return done;
+  }
+
+  private completeInCompany(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
     const { lease_token, output = null, quality_score = null, metrics = {} } = dto;
-    const text = JSON.stringify(output);
-    if (Buffer.byteLength(text) > MAX_OUTPUT_BYTES) {
-      throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
-    }
-    const done = this.inCompany.delete(lease_token) ? null : await this.completeAlone(id, dto, text);
-    if (done) {
-      actAsAgent(done.assigned_agent_id!);
-      this.commits.signal();
-      this.noteCompleted(done.assigned_agent_id!);
-      return done;
-    }
-    const result = [id, lease_token, text, quality_score];
+    const result = [id, lease_token, outputOf(dto), quality_score];
     return this.unitOfWork.run(async (tx) => {
       const [task] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUN, result);
       if (!task) {
@@ -221,28 +245,6 @@ export class TaskDispatch {
       tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
       tx.afterCommit(() => this.noteCompleted(agent_id));
       return task;
-    });
-  }
-
-  /** Null: it must be done another way, which also tells why. */
-  private completeAlone(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
-    const { lease_token, quality_score = null, metrics = {} } = dto;
-    const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
-    const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
-    const result = { task_id, lease_token, output, quality_score, metrics: JSON.stringify(metrics) };
-    return this.completions.add({ ...result, ...event, goesAlone });
-  }
-
-  /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
-  async completeMany(results: readonly TaskResultDto[]): Promise<(DomainError | null)[]> {
-    // Each may act for another agent.
-    const work = ({ task_id, ...result }: TaskResultDto) =>
-      runInContext(currentContext(), () => this.complete(task_id, result));
-    const outcomes = await Promise.allSettled(results.map(work));
-    return outcomes.map((outcome) => {
-      if (outcome.status === 'fulfilled') return null;
-      if (outcome.reason instanceof DomainError && outcome.reason.kind !== 'unavailable') return outcome.reason;
-      throw outcome.reason;
     });
   }
 
@@ -369,4 +371,11 @@ export class TaskDispatch {
     if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
     if (my_status === AgentStatus.Busy) await this.agents.noteIdle(agent_id);
   }
+}
+
+/** As JSON. Throws InvalidInput when it is too large. */
+function outputOf({ output = null }: CompleteTaskDto): string {
+  const text = JSON.stringify(output);
+  if (Buffer.byteLength(text) <= MAX_OUTPUT_BYTES) return text;
+  throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
 }

@@ -277,14 +277,11 @@ const completing = (result: string): string => `
     WHERE t.id = result.task_id AND t.lease_token = result.lease_token AND t.status = 'in_progress'
       AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT t.has_dependents
     RETURNING t.*, result.quality_score AS score, result.event_id, result.metrics, result.event_metadata
-  ), holders AS MATERIALIZED (
-    -- In one order, so that two such statements cannot deadlock.
-    SELECT id FROM agents WHERE id IN (SELECT assigned_agent_id FROM done) ORDER BY id FOR NO KEY UPDATE
   ), agent AS (${endOfLeases(`
     SELECT d.assigned_agent_id AS agent_id, array_agg(d.id) AS ids, count(*)::int AS completed, 0 AS failed,
       0 AS missed, sum(extract(epoch FROM now() - d.started_at))::float8 AS seconds,
       min(extract(epoch FROM now() - d.started_at))::float8 AS newest, max(d.score) AS score
-    FROM done d JOIN holders ON holders.id = d.assigned_agent_id GROUP BY d.assigned_agent_id`)})`;
+    FROM done d GROUP BY d.assigned_agent_id`)})`;
 
 /**
  * Completes tasks of which nobody but the agents has to hear: no run, no dependents. Lists of the same length: $1 tasks,
@@ -297,10 +294,12 @@ export const COMPLETE = statement(
     `SELECT given.*
      FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::uuid[], $6::jsonb[], $7::jsonb[])
        AS given (task_id, lease_token, output, quality_score, event_id, metrics, event_metadata)
-     -- One that somebody is changing at this moment goes the other way, and only its agent waits.
+     -- One whose row, or agent's row, somebody is changing goes the other way, and only its agent waits.
      CROSS JOIN LATERAL (
-       SELECT FROM tasks t WHERE t.id = given.task_id AND t.lease_token = given.lease_token
-         AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents FOR NO KEY UPDATE SKIP LOCKED
+       SELECT FROM tasks t JOIN agents a ON a.id = t.assigned_agent_id
+       WHERE t.id = given.task_id AND t.lease_token = given.lease_token
+         AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents
+       FOR NO KEY UPDATE SKIP LOCKED
      ) AS free`,
   )}, logged AS (
      INSERT INTO events (${EVENT_COLUMNS})

@@ -54,7 +54,7 @@ describe('a batch', () => {
     expect(await Promise.all(results)).toEqual([10, 20, 30, 40, 50, 60]);
   });
 
-  it.each(['22003', '23503', '40P01'])('is done one by one when an item is refused with %s', async (code) => {
+  it.each(['22003', '23503', '54000'])('is done one by one when an item is refused with %s', async (code) => {
     const { batches, work, letGo } = recorder((items) => (items.includes(3) ? refusal(code) : null));
     const batch = new Batch(work, { most: 10, lanes: 1 });
 
@@ -78,6 +78,22 @@ describe('a batch', () => {
     await letGo();
 
     expect(await results).toEqual([10, 20, 30, 40, 50]);
+  });
+
+  it.each(['40P01', '40001'])('is tried again when the database asks for it with %s', async (code) => {
+    let tries = 0;
+    const { batches, work, letGo } = recorder(() => (++tries < 3 ? refusal(code) : null));
+    const batch = new Batch(work);
+
+    const results = Promise.all([1, 2].map((item) => batch.add(item)));
+    await letGo();
+
+    expect(batches).toEqual([
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ]);
+    expect(await results).toEqual([10, 20]);
   });
 
   it('is not repeated when nobody knows whether it was done', async () => {

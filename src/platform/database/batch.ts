@@ -21,8 +21,11 @@ interface Queue<Item, Result> {
   running: number;
 }
 
-/** Class 22 and 23: an item's own values were refused. Class 40: it met another transaction. Nothing was written. */
-const IS_ABOUT_ONE = /^(22|23|40)/;
+/** SQLSTATE classes of an item's own values: bad ones, a constraint, too much. Nothing was written. */
+const IS_ABOUT_ONE = /^(22|23|54)/;
+/** Deadlock detected, could not serialize: the database asks for a second try. */
+const TRY_AGAIN = /^40/;
+const TRIES = 4;
 
 /**
  * Does in one statement what several requests want at the same time. One that comes alone goes in the same turn of the event loop; under load a
@@ -53,14 +56,25 @@ export class Batch<Item, Result> {
   }
 
   private async alone(item: Item): Promise<Result> {
-    const [result] = await this.work([item]);
+    const [result] = await this.attempt([item]);
     return result!;
+  }
+
+  private async attempt(items: Item[]): Promise<Result[]> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.work(items);
+      } catch (error) {
+        // A unit of work, which has failed as a whole, is tried again by itself.
+        if (tries === TRIES || openScope() || !TRY_AGAIN.test(codeOf(error))) throw error;
+      }
+    }
   }
 
   private next(key: string, queue: Queue<Item, Result>): void {
     const { most = 50, lanes = 2 } = this.options;
     if (queue.waiting.length === 0) {
-      if (queue.running === 0) this.queues.delete(key);
+      if (queue.running === 0 && this.queues.get(key) === queue) this.queues.delete(key);
       return;
     }
     if (queue.running === lanes) return;
@@ -74,11 +88,10 @@ export class Batch<Item, Result> {
 
   private async run(entries: Entry<Item, Result>[]): Promise<void> {
     try {
-      const results = await this.work(entries.map(({ item }) => item));
+      const results = await this.attempt(entries.map(({ item }) => item));
       entries.forEach(({ resolve }, index) => resolve(results[index]!));
     } catch (error) {
-      const isAboutOne = IS_ABOUT_ONE.test(String((error as { code?: unknown }).code));
-      if (entries.length > 1 && isAboutOne) await this.oneByOne(entries);
+      if (entries.length > 1 && IS_ABOUT_ONE.test(codeOf(error))) await this.oneByOne(entries);
       else for (const { reject } of entries) reject(error);
     }
   }
@@ -88,3 +101,5 @@ export class Batch<Item, Result> {
     for (const { item, resolve, reject } of entries) await this.alone(item).then(resolve, reject);
   }
 }
+
+const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);
