@@ -72,15 +72,20 @@ export class ServerProcess {
 
   /** Resolves with the exit code (null after a signal). */
   async signal(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.child!;
-    const ended = once(child, 'exit') as Promise<[number | null]>;
-    child.kill(signal);
-    return (await ended)[0];
+    const ended = this.ended();
+    this.child!.kill(signal);
+    return ended;
   }
 
+  /** Resolves also when it has ended already, by itself or not. */
   async ended(): Promise<number | null> {
     const child = this.child!;
-    return child.exitCode ?? ((await once(child, 'exit')) as [number | null])[0];
+    if (!this.hasEnded) await once(child, 'exit');
+    return child.exitCode;
+  }
+
+  private get hasEnded(): boolean {
+    return this.child!.exitCode !== null || this.child!.signalCode !== null;
   }
 
   /** A worker serves nothing that could be asked, so it says when it is ready. */
@@ -90,7 +95,7 @@ export class ServerProcess {
   }
 
   async dispose(): Promise<void> {
-    if (this.child && this.child.exitCode === null && this.child.signalCode === null) await this.signal('SIGKILL');
+    if (this.child) await this.signal('SIGKILL');
     await rm(this.folder, { recursive: true, force: true });
     if (this.database)
       await administer(this.database.url, `DROP DATABASE IF EXISTS ${this.database.name} WITH (FORCE)`);
