@@ -7,7 +7,7 @@ import { Database } from '../src/platform/database/database.js';
 import { DatabasePool } from '../src/platform/database/database-pool.js';
 import { newId } from '../src/platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../src/platform/database/unit-of-work.js';
-import { violatedConstraint } from '../src/platform/database/violated-constraint.js';
+import { violatedConstraint } from '../src/platform/database/database-error.js';
 import { CommitSignal } from '../src/platform/events/commit-signal.js';
 import type { DomainEvent } from '../src/platform/events/domain-event.js';
 import { Within } from '../src/platform/events/handlers.js';

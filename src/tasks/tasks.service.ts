@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
-import { violatedConstraint } from '../platform/database/violated-constraint.js';
+import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';

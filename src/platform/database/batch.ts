@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { sqlStateOf } from './database-error.js';
 import { openScope } from './transaction-scope.js';
+import { tryAgain } from './try-again.js';
 
 interface Entry<Item, Result> {
   item: Item;
@@ -23,13 +25,11 @@ interface Queue<Item, Result> {
 
 /** SQLSTATE classes of an item's own values: bad ones, a constraint, too much. Nothing was written. */
 const IS_ABOUT_ONE = /^(22|23|54)/;
-/** Deadlock detected, could not serialize: the database asks for a second try. */
-const TRY_AGAIN = /^40/;
-const TRIES = 4;
 
 /**
- * Does in one statement what several requests want at the same time. One that comes alone goes in the same turn of the event loop; under load a
- * statement, a commit and a turn of the network serve many. What an item sees is never older than its call.
+ * Does in one statement what several requests want at the same time. One that comes alone goes in the same turn of the
+ * event loop; under load a statement, a commit and a turn of the network serve many. What an item sees is never older
+ * than its call.
  */
 export class Batch<Item, Result> {
   private readonly queues = new Map<string, Queue<Item, Result>>();
@@ -60,15 +60,9 @@ export class Batch<Item, Result> {
     return result!;
   }
 
-  private async attempt(items: Item[]): Promise<Result[]> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.work(items);
-      } catch (error) {
-        // A unit of work, which has failed as a whole, is tried again by itself.
-        if (tries === TRIES || openScope() || !TRY_AGAIN.test(codeOf(error))) throw error;
-      }
-    }
+  /** A unit of work, which fails as a whole, is tried again by itself. */
+  private attempt(items: Item[]): Promise<Result[]> {
+    return openScope() ? this.work(items) : tryAgain(() => this.work(items));
   }
 
   private next(key: string, queue: Queue<Item, Result>): void {
@@ -91,7 +85,7 @@ export class Batch<Item, Result> {
       const results = await this.attempt(entries.map(({ item }) => item));
       entries.forEach(({ resolve }, index) => resolve(results[index]!));
     } catch (error) {
-      if (entries.length > 1 && IS_ABOUT_ONE.test(codeOf(error))) await this.oneByOne(entries);
+      if (entries.length > 1 && IS_ABOUT_ONE.test(sqlStateOf(error))) await this.oneByOne(entries);
       else for (const { reject } of entries) reject(error);
     }
   }
@@ -101,5 +95,3 @@ export class Batch<Item, Result> {
     for (const { item, resolve, reject } of entries) await this.alone(item).then(resolve, reject);
   }
 }
-
-const codeOf = (error: unknown): string => String((error as { code?: unknown } | null)?.code);

@@ -6,6 +6,7 @@ import { INSERT_EVENTS, eventRows } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
 import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
+import { tryAgain } from './try-again.js';
 
 /** One transaction: rows through `manager`, what happened through `record`. */
 export interface Transaction {
@@ -17,10 +18,6 @@ export interface Transaction {
   /** Runs after the commit, in this process only: for waking what waits in memory. */
   afterCommit(action: () => void): void;
 }
-
-/** Deadlock detected, could not serialize: the database asks for a second try. */
-const TRY_AGAIN = new Set(['40P01', '40001']);
-const TRIES = 4;
 
 const logger = new Logger('UnitOfWork');
 
@@ -37,14 +34,7 @@ export class UnitOfWork {
   async run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const outer = openScope();
     if (outer) return work(outer.transaction);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.attempt(work);
-      } catch (error) {
-        const { code } = ((error as { driverError?: { code?: string } }).driverError ?? error) as { code?: string };
-        if (attempt === TRIES || !TRY_AGAIN.has(code ?? '')) throw error;
-      }
-    }
+    return tryAgain(() => this.attempt(work));
   }
 
   private async attempt<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
