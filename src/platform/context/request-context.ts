@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Principal } from '../access/principal.js';
 
 /** Where a change came from, as the event log names it. */
 export type EventSource = 'agent' | 'user' | 'system' | 'webhook' | 'scheduler';
@@ -12,6 +13,8 @@ export interface RequestContext {
   /** Method and path, or the name of the socket message or job. */
   endpoint: string | null;
   ip: string | null;
+  /** Whose credential it is; null without authentication, and for the server's own work. */
+  principal: Principal | null;
 }
 
 const SYSTEM: RequestContext = {
@@ -21,6 +24,7 @@ const SYSTEM: RequestContext = {
   request_id: null,
   endpoint: null,
   ip: null,
+  principal: null,
 };
 
 const storage = new AsyncLocalStorage<RequestContext>();
