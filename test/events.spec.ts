@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'v
 import { newId } from '../src/platform/database/new-id.js';
 import { UnitOfWork } from '../src/platform/database/unit-of-work.js';
 import { EventLog } from '../src/platform/events/event-log.js';
-import { eventRows, INSERT_EVENTS } from '../src/platform/events/event-rows.js';
+import { eventRows, INSERT_EVENTS, recorded } from '../src/platform/events/event-rows.js';
 import type { LoggedEvent } from '../src/platform/events/logged-event.js';
 import { isAfter, type Position } from '../src/platform/events/position.js';
 import { eventually } from './support/eventually.js';
@@ -158,7 +158,7 @@ describe('the event log', () => {
         const from = await log.end();
         const late = await pool().connect();
         await late.query('BEGIN');
-        await late.query(INSERT_EVENTS, [eventRows([note('late')])]);
+        await late.query(INSERT_EVENTS, [eventRows([recorded(note('late'))])]);
         await record('early');
 
         const before = await log.readAfter(from, 100);
@@ -178,7 +178,7 @@ describe('the event log', () => {
       await first.query('BEGIN');
       await first.query('SELECT pg_current_xact_id()');
       await record('lower number, later transaction');
-      await first.query(INSERT_EVENTS, [eventRows([note('higher number, earlier transaction')])]);
+      await first.query(INSERT_EVENTS, [eventRows([recorded(note('higher number, earlier transaction'))])]);
 
       const before = await log.readAfter(from, 100);
       await first.query('COMMIT');
@@ -195,7 +195,7 @@ describe('the event log', () => {
       const from = await log.end();
       const doomed = await pool().connect();
       await doomed.query('BEGIN');
-      await doomed.query(INSERT_EVENTS, [eventRows([note('never')])]);
+      await doomed.query(INSERT_EVENTS, [eventRows([recorded(note('never'))])]);
       await record('kept');
 
       await doomed.query('ROLLBACK');

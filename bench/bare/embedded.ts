@@ -3,7 +3,7 @@ import { newId } from '../../src/platform/database/new-id.js';
 import { DatabasePool } from '../../src/platform/database/database-pool.js';
 import { EmbeddedDatabase } from '../../src/platform/database/embedded/embedded-database.js';
 import { migrate } from '../../src/platform/database/migrate.js';
-import { eventRows } from '../../src/platform/events/event-rows.js';
+import { eventRows, recorded } from '../../src/platform/events/event-rows.js';
 import { newTask } from '../../src/tasks/new-task.js';
 import { COMPLETE, CREATE_TASKS, GET_TASK, LEASE, TASK_COLUMNS } from '../../src/tasks/task.sql.js';
 import { TaskCreated } from '../../src/tasks/tasks.events.js';
@@ -45,7 +45,7 @@ type Body = Record<string, never> & {
 async function answer(method: string, url: string, body: Body): Promise<unknown> {
   if (method === 'POST' && url === '/api/v1/tasks') {
     const task = newTask({ title: body.title, agent_type: body.agent_type ?? null });
-    const values = [JSON.stringify([task]), eventRows([new TaskCreated(task)])];
+    const values = [JSON.stringify([task]), eventRows([recorded(new TaskCreated(task))])];
     return (await database.query({ ...CREATE_TASKS, values })).rows[0];
   }
   if (method === 'POST' && url === '/api/v1/agents') {

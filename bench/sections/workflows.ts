@@ -29,7 +29,7 @@ export async function workflows(stage: Stage): Promise<Row[]> {
   return loadRows('two-step workflows (baseline: DBOS)', loads, { ratio: atLeast(1.1) });
 }
 
-async function twoStepRuns(url: string, seconds: number): Promise<Load> {
+export async function twoStepRuns(url: string, seconds: number): Promise<Load> {
   const client = new HttpClient(url, RUNS_AT_ONCE);
   const agent_type = newName();
   const endings = new Endings();

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { violatedConstraint } from '../platform/database/database-error.js';
-import { Database } from '../platform/database/database.js';
+import { Database, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
@@ -27,6 +27,12 @@ const SORTS: Record<AgentSort, Sort> = {
   created_at: { expression: 'a.created_at', type: 'timestamptz' },
   updated_at: { expression: 'a.updated_at', type: 'timestamptz' },
 };
+
+const BECOME_IDLE = statement(
+  'agent_becomes_idle',
+  `UPDATE agents SET status = 'idle', updated_at = now()
+   WHERE id = $1 AND status = 'busy' AND held_tasks = 0 RETURNING *`,
+);
 
 /** Registers agents and keeps what is known of them. Whether they are there is the business of AgentPresence. */
 @Injectable()
@@ -157,12 +163,8 @@ export class AgentsService {
   /** Busy no longer: it asked for work and there was none, or it holds nothing. For dispatch. */
   async noteIdle(id: string): Promise<void> {
     await this.unitOfWork.run(async (tx) => {
-      const agent = await tx.manager.findOne(Agent, { where: { id }, lock: { mode: 'for_no_key_update' } });
-      if (agent?.status !== AgentStatus.Busy || agent.held_tasks > 0) return;
-      agent.status = AgentStatus.Idle;
-      agent.touch();
-      await tx.manager.save(agent);
-      tx.record(statusUpdated(agent, AgentStatus.Busy));
+      const [agent] = await this.database.query<Agent & Record<string, unknown>>(BECOME_IDLE, [id]);
+      if (agent) tx.record(statusUpdated(agent, AgentStatus.Busy));
     });
   }
 

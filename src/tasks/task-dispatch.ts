@@ -5,11 +5,12 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { actAsAgent } from '../platform/context/request-context.js';
+import { actAsAgent, continueIn, currentContext, type RequestContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
+import { WAIT_SHORTLY } from '../platform/database/wait-shortly.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
 import { DomainError } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
@@ -18,7 +19,8 @@ import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, TaskResultDto } f
 import { Task } from './task.entity.js';
 import {
   COMPLETE,
-  COMPLETE_IN_RUN,
+  COMPLETE_IN_RUNS,
+  END_OF_COMPLETIONS,
   HAS_SLOT,
   LEASE,
   LEASE_SEVERAL,
@@ -110,6 +112,14 @@ interface Completion {
   goesAlone: boolean;
 }
 
+interface CompletionInRun {
+  task_id: string;
+  dto: CompleteTaskDto;
+  output: string;
+  context: RequestContext;
+  goesAlone: boolean;
+}
+
 /** Hands tasks to agents and takes their results. Every call proves its lease by the token. */
 @Injectable()
 export class TaskDispatch {
@@ -120,6 +130,11 @@ export class TaskDispatch {
   private readonly inCompany = new Set<string>();
   private readonly completions = new Batch((completions: Completion[]) => this.completeAll(completions), {
     // Two at once would often meet at the row of one agent, and the second go the other way.
+    lanes: 1,
+    keyOf: ({ goesAlone, task_id }) => (goesAlone ? task_id : ''),
+  });
+  /** Runs whose tasks complete at the same time move on in one transaction. */
+  private readonly completionsInRuns = new Batch((completions: CompletionInRun[]) => this.completeInRuns(completions), {
     lanes: 1,
     keyOf: ({ goesAlone, task_id }) => (goesAlone ? task_id : ''),
   });
@@ -196,7 +211,7 @@ export class TaskDispatch {
 
   /** The same call again gets the same answer: a lost reply is harmless. */
   async complete(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
-    return (await this.completeAlone(id, dto)) ?? this.completeInCompany(id, dto);
+    return (await this.completeTogether(id, dto)) ?? this.completeLocked(id, dto);
   }
 
   /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
@@ -205,20 +220,25 @@ export class TaskDispatch {
       if (error instanceof DomainError && error.kind !== 'unavailable') return error;
       throw error;
     };
-    const alone = (result: TaskResultDto) => this.completeAlone(result.task_id, result).catch(refusal);
-    const outcomes: (TaskRow | DomainError | null)[] = await Promise.all(results.map(alone));
+    const together = (result: TaskResultDto) => this.completeTogether(result.task_id, result).catch(refusal);
+    const outcomes: (TaskRow | DomainError | null)[] = await Promise.all(results.map(together));
     // One after the other: many of one run would wait for each other, each with a connection.
     for (const [index, result] of results.entries()) {
-      outcomes[index] ??= await this.completeInCompany(result.task_id, result).catch(refusal);
+      outcomes[index] ??= await this.completeLocked(result.task_id, result).catch(refusal);
     }
     return outcomes.map((outcome) => (outcome instanceof DomainError ? outcome : null));
   }
 
-  /** Completes a task of which nobody else has to hear. Null: it must be done the other way, which also tells why. */
-  private async completeAlone(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
-    const { lease_token, quality_score = null, metrics = {} } = dto;
+  /** With others that come at the same time. Null: it must be done another way, which also tells why. */
+  private async completeTogether(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
     const output = outputOf(dto);
-    if (this.inCompany.delete(lease_token)) return null;
+    const alone = this.inCompany.delete(dto.lease_token) ? null : await this.completeAlone(task_id, dto, output);
+    return alone ?? this.completeInRun(task_id, dto, output);
+  }
+
+  /** A task of which nobody else has to hear. */
+  private async completeAlone(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
+    const { lease_token, quality_score = null, metrics = {} } = dto;
     const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
     const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
     const result = { task_id, lease_token, output, quality_score, metrics: JSON.stringify(metrics) };
@@ -230,22 +250,55 @@ export class TaskDispatch {
     return done;
   }
 
-  private completeInCompany(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
-    const { lease_token, output = null, quality_score = null, metrics = {} } = dto;
-    const result = [id, lease_token, outputOf(dto), quality_score];
+  /** A task whose run may go on. */
+  private completeInRun(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
+    const goesAlone = (dto.quality_score ?? null) !== null || output.length > LARGE_OUTPUT;
+    return this.completionsInRuns.add({ task_id, dto, output, goesAlone, context: currentContext() });
+  }
+
+  /** Whatever the task is in: it is locked, looked at, and then completed. */
+  private completeLocked(id: string, { lease_token, output = null, quality_score, metrics }: CompleteTaskDto) {
+    return this.withLease(id, lease_token, ENDED_AS.completed, (tx, task) =>
+      this.lifecycle.complete(tx, task, { output, quality_score: quality_score ?? undefined, metrics }),
+    );
+  }
+
+  private completeInRuns(completions: CompletionInRun[]): Promise<(TaskRow | null)[]> {
     return this.unitOfWork.run(async (tx) => {
-      const [task] = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUN, result);
-      if (!task) {
-        return this.withLease(id, lease_token, ENDED_AS.completed, (_tx, held) =>
-          this.lifecycle.complete(tx, held, { output, quality_score: quality_score ?? undefined, metrics }),
-        );
-      }
-      const agent_id = task.assigned_agent_id!;
-      actAsAgent(agent_id);
-      tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
-      tx.afterCommit(() => this.noteCompleted(agent_id));
-      return task;
+      if (completions.length > 1) await this.database.query(WAIT_SHORTLY);
+      const rows = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUNS, [
+        completions.map(({ task_id }) => task_id),
+        completions.map(({ dto }) => dto.lease_token),
+        completions.map(({ output }) => output),
+        completions.map(({ dto }) => dto.quality_score ?? null),
+      ]);
+      this.store.noteRunLocks(rows);
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      const done = completions.flatMap(({ task_id, dto, context }) => {
+        const task = byId.get(task_id);
+        return task?.ended_lease_token === dto.lease_token ? [{ task, dto, context }] : [];
+      });
+      for (const { task, dto, context } of done)
+        continueIn(context, () => this.recordCompletion(tx, task, dto.metrics));
+      if (done.length > 0) tx.beforeCommit(() => this.closeBooks(done));
+      return completions.map(({ dto }) => done.find((each) => each.dto === dto)?.task ?? null);
     });
+  }
+
+  private recordCompletion(tx: Transaction, task: TaskRow, metrics: Record<string, unknown> = {}): void {
+    const agent_id = task.assigned_agent_id!;
+    actAsAgent(agent_id);
+    tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
+    tx.afterCommit(() => this.noteCompleted(agent_id));
+  }
+
+  private async closeBooks(done: readonly { task: TaskRow; dto: CompleteTaskDto }[]): Promise<void> {
+    await this.database.query(END_OF_COMPLETIONS, [
+      done.map(({ task }) => task.assigned_agent_id),
+      done.map(({ task }) => task.id),
+      done.map(({ task }) => task.actual_duration_minutes! * 60),
+      done.map(({ dto }) => dto.quality_score ?? null),
+    ]);
   }
 
   private noteInCompany(tasks: readonly TaskRow[]): void {

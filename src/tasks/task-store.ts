@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
+import { Gather, TooMuchTogether } from '../platform/database/gather.js';
+import { openScope } from '../platform/database/transaction-scope.js';
 import { eventRow } from '../platform/events/event-rows.js';
 import { JsonText } from '../platform/http/json-text.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
@@ -29,14 +31,20 @@ const GET_TASKS = statement('get_tasks', `SELECT ${TASK_COLUMNS} FROM tasks t WH
 
 const LOCK_RUN_OF_TASK = statement(
   'lock_run_of_task',
-  `SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL`,
+  `SELECT run_id, ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL`,
 );
 const LOCK_RUNS_OF_TASKS = statement(
   'lock_runs_of_tasks',
-  `SELECT ${RUN_LOCK('run_id')} FROM (
+  `SELECT run_id, ${RUN_LOCK('run_id')} FROM (
      SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs`,
 );
-const LOCK_RUN = statement('lock_run', `SELECT ${RUN_LOCK('$1')}`);
+const LOCK_RUNS = statement(
+  'lock_runs',
+  `SELECT run_id, ${RUN_LOCK('run_id')} FROM (SELECT DISTINCT unnest($1::uuid[]) AS run_id ORDER BY 1) AS runs`,
+);
+
+/** Tasks of several runs in one statement. */
+const MOST_TOGETHER = 1000;
 
 interface Creation {
   task: Task;
@@ -50,6 +58,10 @@ export class TaskStore {
   private readonly creations = new Batch((creations: Creation[]) => this.createAll(creations), {
     keyOf: ({ task }) => task.project_id ?? '',
   });
+  private readonly locking = new Gather((run_ids: string[]) => this.lockRuns(run_ids));
+  private readonly inserting = new Gather((lists: (readonly Task[])[]) => this.insertAll(lists));
+  /** The runs that a transaction has locked. */
+  private readonly locked = new WeakMap<Transaction, Set<string>>();
   private readonly readings = new Batch((ids: string[]) => this.readAll(ids));
 
   constructor(private readonly database: Database) {}
@@ -87,7 +99,7 @@ export class TaskStore {
 
   /** Locks the task until the transaction ends; before it its run, so that all locks of a run come in one order. */
   async lock(tx: Transaction, id: string): Promise<Task> {
-    await this.database.query(LOCK_RUN_OF_TASK, [id]);
+    this.noteRunLocks(await this.database.query(LOCK_RUN_OF_TASK, [id]));
     const task = await tx.manager.findOne(Task, { where: { id }, lock: { mode: 'pessimistic_write' } });
     if (!task) throw new TaskNotFound(id);
     return task;
@@ -95,7 +107,7 @@ export class TaskStore {
 
   /** Those of them that exist, locked in one order, so that two such calls cannot deadlock. */
   async lockAll(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
-    await this.database.query(LOCK_RUNS_OF_TASKS, [ids]);
+    this.noteRunLocks(await this.database.query(LOCK_RUNS_OF_TASKS, [ids]));
     return tx.manager.find(Task, {
       where: { id: In([...ids]) },
       order: { id: 'ASC' },
@@ -105,7 +117,12 @@ export class TaskStore {
 
   /** To be taken before the locks of the run's tasks. */
   async lockRun(run_id: string): Promise<void> {
-    await this.database.query(LOCK_RUN, [run_id]);
+    if (!this.runLocks()?.has(run_id)) await this.locking.add(run_id);
+  }
+
+  /** The runs are locked by a statement of the caller's: this transaction need not do it again. */
+  noteRunLocks(rows: readonly { run_id?: string | null }[]): void {
+    for (const { run_id } of rows) if (run_id) this.runLocks()?.add(run_id);
   }
 
   /** Locks the tasks of a run that are in one of the states. */
@@ -147,14 +164,32 @@ export class TaskStore {
   /** Many tasks, with one event each. */
   async createMany(tx: Transaction, tasks: readonly Task[]): Promise<void> {
     if (tasks.length === 0) return;
+    await this.inserting.add(tasks);
+    for (const task of tasks) await tx.announce(new TaskCreated(task));
+  }
+
+  private runLocks(): Set<string> | undefined {
+    const tx = openScope()?.transaction;
+    if (tx && !this.locked.has(tx)) this.locked.set(tx, new Set());
+    return tx && this.locked.get(tx);
+  }
+
+  private async lockRuns(run_ids: string[]): Promise<void[]> {
+    this.noteRunLocks(await this.database.query(LOCK_RUNS, [run_ids]));
+    return [];
+  }
+
+  private async insertAll(lists: (readonly Task[])[]): Promise<void[]> {
+    const tasks = lists.flat();
+    if (lists.length > 1 && tasks.length > MOST_TOGETHER) throw new TooMuchTogether();
     type Inserted = Pick<Task, 'id' | 'ready_at' | 'created_at' | 'updated_at'> & Record<string, unknown>;
     const rows = await this.database.query<Inserted>(INSERT_TASKS, [JSON.stringify(tasks)]);
     const inserted = new Map(rows.map((row) => [row.id, row]));
     for (const task of tasks) {
       const { ready_at, created_at, updated_at } = inserted.get(task.id)!;
       Object.assign(task, { ready_at, created_at, updated_at });
-      await tx.announce(new TaskCreated(task));
     }
+    return [];
   }
 
   private async createAll(creations: Creation[]): Promise<TaskRow[]> {

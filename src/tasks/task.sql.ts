@@ -39,18 +39,18 @@ const INSERTED = `
   scheduled_at, progress_percentage, subtasks_completed, subtasks_total, estimated_duration_minutes, quality_score,
   complexity_score, effort_points, due_date, is_urgent, requires_review, cancel_requested, created_by`;
 
-const insertTasks = `
+const insertTasks = (returned: string): string => `
   INSERT INTO tasks (${INSERTED}, ready_at, created_at, updated_at)
   SELECT ${INSERTED}, ${READY_AT}, now(), now() FROM json_populate_recordset(NULL::tasks, $1::json)
-  RETURNING *`;
+  RETURNING ${returned}`;
 
 /** $1: a JSON list of tasks. */
-export const INSERT_TASKS = statement('insert_tasks', insertTasks);
+export const INSERT_TASKS = statement('insert_tasks', insertTasks('id, ready_at, created_at, updated_at'));
 
 /** The same with their events ($2, see `eventRow`) in one statement: the hot path of creation. */
 export const CREATE_TASKS = statement(
   'create_tasks',
-  `WITH created AS (${insertTasks}), logged AS (${insertEvents('$2')})
+  `WITH created AS (${insertTasks('*')}), logged AS (${insertEvents('$2')})
    SELECT t.*, '{}'::uuid[] AS dependencies, '{}'::uuid[] AS dependents,
           (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name
    FROM created t`,
@@ -264,7 +264,7 @@ const leasing = (candidates: string): string => `
 export const LEASE = statement('lease_task', leasing(NEXT_TASKS));
 export const LEASE_SEVERAL = statement('lease_tasks', leasing(`${NEXT_TASKS} UNION ${NEXT_OF_EACH_PROJECT}`));
 
-/** Ends leases with the results in row source `result`, and closes the agents' books on them. */
+/** Ends leases with the results in row source `result`. */
 const completing = (result: string): string => `
   done AS (
     UPDATE tasks t
@@ -277,11 +277,14 @@ const completing = (result: string): string => `
     WHERE t.id = result.task_id AND t.lease_token = result.lease_token AND t.status = 'in_progress'
       AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT t.has_dependents
     RETURNING t.*, result.quality_score AS score, result.event_id, result.metrics, result.event_metadata
-  ), agent AS (${endOfLeases(`
-    SELECT d.assigned_agent_id AS agent_id, array_agg(d.id) AS ids, count(*)::int AS completed, 0 AS failed,
-      0 AS missed, sum(extract(epoch FROM now() - d.started_at))::float8 AS seconds,
-      min(extract(epoch FROM now() - d.started_at))::float8 AS newest, max(d.score) AS score
-    FROM done d GROUP BY d.assigned_agent_id`)})`;
+  )`;
+
+/** Closes the agents' books on completed tasks: row source `done` has `agent_id`, `id`, `seconds` and `score`. */
+const endOfCompletions = (done: string): string =>
+  endOfLeases(`
+    SELECT d.agent_id, array_agg(d.id) AS ids, count(*)::int AS completed, 0 AS failed, 0 AS missed,
+      sum(d.seconds) AS seconds, min(d.seconds) AS newest, max(d.score) AS score
+    FROM (${done}) AS d GROUP BY d.agent_id`);
 
 /**
  * Completes tasks of which nobody but the agents has to hear: no run, no dependents. Lists of the same length: $1 tasks,
@@ -301,7 +304,9 @@ export const COMPLETE = statement(
          AND t.workflow_id IS NULL AND t.run_id IS NULL AND NOT t.has_dependents
        FOR NO KEY UPDATE SKIP LOCKED
      ) AS free`,
-  )}, logged AS (
+  )}, agent AS (${endOfCompletions(`
+     SELECT assigned_agent_id AS agent_id, id, extract(epoch FROM now() - started_at)::float8 AS seconds, score FROM done`)}
+   ), logged AS (
      INSERT INTO events (${EVENT_COLUMNS})
      SELECT ${taskEvent('task_completed', 'd', `'old_status', 'in_progress', 'metrics', d.metrics`)}, d.event_metadata,
        d.event_id
@@ -310,19 +315,33 @@ export const COMPLETE = statement(
    SELECT ${TASK_COLUMNS} FROM done t`,
 );
 
-/**
- * Completes task $1 of a run, which is locked before it; the event is the caller's. $2: lease; $3: output; $4: quality
- * score. No row: as above.
- */
-export const COMPLETE_IN_RUN = statement(
-  'complete_task_of_run',
-  `WITH locked AS MATERIALIZED (SELECT ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL),
-   ${completing(
-     `SELECT $1::uuid AS task_id, $2::uuid AS lease_token, $3::json AS output, $4::float8 AS quality_score,
-        NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
-      FROM (SELECT count(*) FROM locked) AS run`,
+/** Completes tasks of runs, which are locked before them; their events and their agents' books are the caller's. $1-$4 as above. */
+export const COMPLETE_IN_RUNS = statement(
+  'complete_tasks_of_runs',
+  `WITH locked AS MATERIALIZED (
+     SELECT ${RUN_LOCK('run_id')} FROM (
+       SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs
+   ), ${completing(
+     `SELECT given.*, NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
+      FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[])
+        AS given (task_id, lease_token, output, quality_score)
+      CROSS JOIN (SELECT count(*) FROM locked) AS run`,
    )}
    SELECT ${TASK_COLUMNS} FROM done t`,
+);
+
+/**
+ * Closes the agents' books on completed tasks. Lists of the same length: $1 agents, $2 tasks, $3 seconds they took, $4
+ * quality scores (one per agent at most).
+ */
+export const END_OF_COMPLETIONS = statement(
+  'end_of_completions',
+  `WITH locked AS MATERIALIZED (
+     SELECT id FROM agents WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+   ) ${endOfCompletions(
+     `SELECT given.* FROM unnest($1::uuid[], $2::uuid[], $3::float8[], $4::float8[])
+        AS given (agent_id, id, seconds, score) JOIN locked ON locked.id = given.agent_id`,
+   )}`,
 );
 
 /** Renews lease $2 of task $1 for $3 seconds, and notes the progress $4 if given. */

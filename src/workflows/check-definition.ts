@@ -84,11 +84,13 @@ function checkExpressions({ graph, step, at }: { graph: Graph; step: Step; at: s
 
 /** The steps whose results a step's expressions use. */
 export function referencedSteps(step: Step): string[] {
-  const expressions = textsOf(step).flatMap(({ text, is_expression }) =>
-    is_expression ? [bare(text)] : expressionsIn(text),
-  );
-  return [...new Set(expressions.flatMap((expression) => [...stepsIn(expression)]))].filter((key) => key !== null);
+  const keys = expressionsOf(step).flatMap((expression) => [...stepsIn(expression)]);
+  return [...new Set(keys)].filter((key) => key !== null);
 }
+
+/** All expressions of a step, without braces. */
+export const expressionsOf = (step: Step): string[] =>
+  textsOf(step).flatMap(({ text, is_expression }) => (is_expression ? [bare(text)] : expressionsIn(text)));
 
 interface StepText {
   text: string;

@@ -148,6 +148,18 @@ export function uses(text: string, variable: string): boolean {
 }
 
 const ACCESS = new Set<string>(['.', '.?', '[]', '[?]']);
+const PLAIN = new Set<string>([...ACCESS, 'id', 'value']);
+
+/** Whether it only names a value: that takes no longer than the value is large. All others need {@link bounded}. */
+export function isPlain(text: string): boolean {
+  let isAll = true;
+  walk(parseExpression(text).ast, new Set(), ({ op, args }) => {
+    isAll &&= PLAIN.has(op);
+    return [args];
+  });
+  return isAll;
+}
+
 const BINDING = new Set<unknown>(['all', 'exists', 'exists_one', 'map', 'filter', 'bind']);
 
 /** Shows each node, with the names that a macro around it has bound; what is returned is looked at next. */

@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { Database } from '../platform/database/database.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import type { TaskFailure } from '../tasks/task.entity.js';
 import { TaskLifecycle } from '../tasks/task-lifecycle.js';
@@ -7,7 +6,6 @@ import { canMove, TaskStatus } from '../tasks/task-state.js';
 import { TaskStore } from '../tasks/task-store.js';
 import { lastSteps, onFailureOf } from './definition.js';
 import type { RunStep } from './run-step.entity.js';
-import { MEAN_SCORE } from './run.sql.js';
 import { hasStepEnded, OnFailure, RunStatus, StepStatus } from './run-state.js';
 import { type LiveRun, RunStateStore } from './run-state-store.js';
 import { RunCancelled, RunCompleted, RunFailed, RunStepSkipped } from './workflows.events.js';
@@ -20,7 +18,6 @@ export class RunEnding {
   private readonly ended = new WeakMap<Transaction, Set<string>>();
 
   constructor(
-    private readonly database: Database,
     private readonly store: RunStateStore,
     private readonly taskStore: TaskStore,
     private readonly lifecycle: TaskLifecycle,
@@ -108,11 +105,10 @@ export class RunEnding {
   /** 0-100 each: completed of all ended tasks, the mean of their scores, the estimate in relation to the real time. */
   private async qualityOf({ run, workflow }: LiveRun, hours: number) {
     const ended = run.completed_tasks + run.failed_tasks;
-    const [row] = await this.database.query<{ score: number | null }>(MEAN_SCORE, [run.id]);
     const estimate = workflow.estimated_duration_hours;
     return {
       success_rate: ended === 0 ? null : (run.completed_tasks / ended) * 100,
-      quality_score: row!.score,
+      quality_score: await this.store.meanScore(run.id),
       efficiency_score: estimate === null || hours === 0 ? null : Math.min(100, (estimate / hours) * 100),
     };
   }

@@ -1,4 +1,6 @@
 import { Injectable } from '@nestjs/common';
+import { continueIn, currentContext, type RequestContext } from '../platform/context/request-context.js';
+import { inStep } from '../platform/database/gather.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { TaskStatus } from '../tasks/task-state.js';
 import type { TaskFailure } from '../tasks/task.entity.js';
@@ -9,13 +11,11 @@ import { ExpressionFailed } from './expressions.js';
 import { RunEnding } from './run-ending.js';
 import { RunTasks } from './run-tasks.js';
 import { hasStepEnded, isLive, OnFailure, RunStatus, StepStatus } from './run-state.js';
-import { type LiveRun, RunStateStore } from './run-state-store.js';
+import { type LiveRun, MAX_STEP_OUTPUT_BYTES, RunStateStore } from './run-state-store.js';
 import { RunStep } from './run-step.entity.js';
 import { isWanted, tasksOf } from './step-tasks.js';
 import { RunIsOver } from './workflows.errors.js';
 import { RunStarted, RunStepCompleted, RunStepFailed, RunStepSkipped, RunStepStarted } from './workflows.events.js';
-
-const MAX_STEP_OUTPUT_BYTES = 16 * 1_048_576;
 
 /** A task of the run has ended. */
 export interface TaskEnd {
@@ -32,6 +32,9 @@ export interface TaskEnd {
  */
 @Injectable()
 export class RunEngine {
+  /** By run. */
+  private readonly ended = new WeakMap<Transaction, Map<string, { ends: TaskEnd[]; context: RequestContext }>>();
+
   constructor(
     private readonly store: RunStateStore,
     private readonly taskStore: TaskStore,
@@ -49,17 +52,53 @@ export class RunEngine {
     await this.advance(tx, live);
   }
 
-  async taskEnded(tx: Transaction, end: TaskEnd): Promise<void> {
-    if (this.ending.hasEnded(tx, end.run_id)) return;
-    const live = await this.store.lock(end.run_id);
+  /** Moves its run on, together with what else this transaction ends. */
+  taskEnded(tx: Transaction, end: TaskEnd): void {
+    let runs = this.ended.get(tx);
+    if (!runs) {
+      runs = new Map();
+      this.ended.set(tx, runs);
+      tx.whenHandled(() => this.moveOn(tx));
+    }
+    const ended = runs.get(end.run_id) ?? { ends: [], context: currentContext() };
+    ended.ends.push(end);
+    runs.set(end.run_id, ended);
+  }
+
+  private async moveOn(tx: Transaction): Promise<void> {
+    const runs = this.ended.get(tx)!;
+    this.ended.delete(tx);
+    await inStep([...runs], ([run_id, { ends, context }]) =>
+      continueIn(context, () => this.tasksEnded(tx, run_id, ends)),
+    );
+  }
+
+  private async tasksEnded(tx: Transaction, run_id: string, ends: readonly TaskEnd[]): Promise<void> {
+    if (this.ending.hasEnded(tx, run_id)) return;
+    const live = await this.store.lock(run_id);
     if (!live || !isLive(live.run.status)) return;
     const { run } = live;
-    if (run.definition === null) {
-      Object.assign(run, await this.tasks.count(run.id));
-      return this.advance(tx, live);
+    if (run.definition === null) Object.assign(run, await this.tasks.count(run_id));
+    else {
+      for (const end of ends) if (isLive(run.status)) await this.countEnd(tx, live, end);
+      await this.releaseBehind(tx, live, ends);
     }
+    await this.advance(tx, live);
+  }
+
+  /** What has ended makes room for what `max_parallel` holds back. */
+  private async releaseBehind(tx: Transaction, { run, steps }: LiveRun, ends: readonly TaskEnd[]): Promise<void> {
+    if (run.status !== RunStatus.Running) return;
+    for (const definition of run.definition!.steps.filter(({ key }) => ends.some((end) => end.step_key === key))) {
+      const step = steps.find(({ key }) => key === definition.key);
+      if (step?.status === StepStatus.Running) await this.tasks.releaseNext(tx, run.id, definition);
+    }
+  }
+
+  private async countEnd(tx: Transaction, live: LiveRun, end: TaskEnd): Promise<void> {
+    const { run } = live;
     const step = live.steps.find(({ key }) => key === end.step_key);
-    const definition = run.definition.steps.find(({ key }) => key === end.step_key);
+    const definition = run.definition!.steps.find(({ key }) => key === end.step_key);
     // A task that people put into the run by hand has no step.
     if (!step || !definition || step.status !== StepStatus.Running) return;
     const isDone = end.status === TaskStatus.Completed || onFailureOf(definition) === OnFailure.Ignore;
@@ -74,8 +113,6 @@ export class RunEngine {
     if (!isDone && onFailureOf(definition) === OnFailure.Fail) await this.failStep(tx, live, step, step.error!);
     else if (step.tasks_completed + step.tasks_failed >= step.tasks_total)
       await this.settleStep(tx, live, step, definition);
-    else if (run.status === RunStatus.Running) await this.tasks.releaseNext(tx, run.id, definition);
-    await this.advance(tx, live);
   }
 
   /** A task that had ended, though not completed, begins anew. Throws RunIsOver: nobody would wait for its result. */
@@ -167,7 +204,7 @@ export class RunEngine {
   /** All tasks of the step have ended. */
   private async settleStep(tx: Transaction, live: LiveRun, step: RunStep, definition: Step): Promise<void> {
     const isList = definition.for_each !== undefined;
-    const size = await this.store.keepOutput(live.run.id, step.key, isList, MAX_STEP_OUTPUT_BYTES);
+    const size = await this.store.keepOutput({ run_id: live.run.id, key: step.key, isList });
     if (size > MAX_STEP_OUTPUT_BYTES) {
       const message = `The step's outputs are ${size} bytes together; ${MAX_STEP_OUTPUT_BYTES} is the most`;
       return this.failStep(tx, live, step, { message, code: 'output_too_large' });

@@ -1,15 +1,28 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/database/database.js';
+import { Gather, inOrder, TooMuchTogether } from '../platform/database/gather.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { TaskStore } from '../tasks/task-store.js';
 import type { Scope } from './expressions.js';
-import { CONDITIONS, GET_RUN, INSERT_RUN, KEEP_OUTPUT, LOAD_RUN, SAVE_RUN, STEP_OUTPUTS } from './run.sql.js';
+import {
+  CONDITIONS,
+  GET_RUNS,
+  INSERT_RUNS,
+  KEEP_OUTPUTS,
+  LOAD_RUNS,
+  MEAN_SCORES,
+  SAVE_RUNS,
+  STEP_OUTPUTS,
+} from './run.sql.js';
 import { hasStepEnded, isLive, RunStatus } from './run-state.js';
 import { RunStep } from './run-step.entity.js';
 import { WorkflowRun } from './workflow-run.entity.js';
 import type { Workflow } from './workflow.entity.js';
 import type { WorkflowStatus } from './workflow-state.js';
 import { WorkflowProgressUpdated, WorkflowUpdated } from './workflows.events.js';
+
+/** All outputs of a step together. */
+export const MAX_STEP_OUTPUT_BYTES = 16 * 1_048_576;
 
 /** What a run needs of its workflow, and shows on it. */
 export type RunWorkflow = Pick<
@@ -49,10 +62,38 @@ export interface RunWithSteps {
 }
 
 type Loaded = WorkflowRun & Pick<LiveRun, 'workflow' | 'steps' | 'allowed_agent_ids' | 'now'>;
+type Conditions = Pick<LiveRun, 'now' | 'allowed_agent_ids'>;
+type Row<T> = T & Record<string, unknown>;
 
-/** Loads, locks and saves what the engine works on. All state of a run is in the database, none in memory. */
+/** What is to be kept of a step that has ended. */
+interface EndedStep {
+  run_id: string;
+  key: string;
+  isList: boolean;
+}
+
+/** JSON of a run's row, of its changed steps, and of what its workflow shows, if it is the newest run of it. */
+interface SavedRun {
+  run: string;
+  steps: string[];
+  workflow: string | null;
+}
+
+/**
+ * Loads, locks and saves what the engine works on. All state of a run is in the database, none in memory. Runs that one
+ * transaction moves on in step share their statements.
+ */
 @Injectable()
 export class RunStateStore {
+  private readonly found = new Gather((ids: string[]) => this.findAll(ids));
+  private readonly loaded = new Gather((ids: string[]) => this.loadAll(ids));
+  private readonly started = new Gather((workflow_ids: string[]) => this.conditionsOfAll(workflow_ids));
+  private readonly inserted = new Gather((runs: RunWithSteps[]) => this.insertAll(runs));
+  private readonly saved = new Gather((runs: SavedRun[]) => this.saveAll(runs));
+  private readonly kept = new Gather((steps: EndedStep[]) => this.keepAll(steps));
+  private readonly read = new Gather((wanted: { run_id: string; keys: readonly string[] }[]) => this.readAll(wanted));
+  private readonly scored = new Gather((run_ids: string[]) => this.scoresOfAll(run_ids));
+
   constructor(
     private readonly database: Database,
     private readonly tasks: TaskStore,
@@ -60,7 +101,7 @@ export class RunStateStore {
 
   /** Null when there is no such run. */
   async find(run_id: string): Promise<RunWithSteps | null> {
-    const [row] = await this.database.query<Loaded & Record<string, unknown>>(GET_RUN, [run_id]);
+    const row = await this.found.add(run_id);
     if (!row) return null;
     const { steps, ...run } = row;
     return { run: Object.assign(new WorkflowRun(), run), steps: steps.map(stepOf) };
@@ -69,7 +110,7 @@ export class RunStateStore {
   /** Null when there is no such run. */
   async lock(run_id: string): Promise<LiveRun | null> {
     await this.tasks.lockRun(run_id);
-    const [row] = await this.database.query<Loaded & Record<string, unknown>>(LOAD_RUN, [run_id]);
+    const row = await this.loaded.add(run_id);
     if (!row) return null;
     const { workflow, allowed_agent_ids, now, steps: rows, ...run } = row;
     const steps = rows.map(stepOf);
@@ -78,13 +119,12 @@ export class RunStateStore {
   }
 
   /** What a run begins with. */
-  async conditions(workflow_id: string): Promise<Pick<LiveRun, 'now' | 'allowed_agent_ids'>> {
-    const [row] = await this.database.query<Pick<LiveRun, 'now' | 'allowed_agent_ids'>>(CONDITIONS, [workflow_id]);
-    return row!;
+  conditions(workflow_id: string): Promise<Conditions> {
+    return this.started.add(workflow_id);
   }
 
-  async insert({ run, steps }: RunWithSteps): Promise<void> {
-    await this.database.query(INSERT_RUN, [JSON.stringify(run), JSON.stringify(steps)]);
+  insert(run: RunWithSteps): Promise<void> {
+    return this.inserted.add(run);
   }
 
   /** How far the run is. To be called before a run is stopped: what is then left undone must not count as done. */
@@ -120,25 +160,23 @@ export class RunStateStore {
     const { started_at, completed_at } = run;
     const shown = workflow.latest_run_id === run.id ? JSON.stringify({ ...workflow, started_at, completed_at }) : null;
     const { definition: _definition, input: _input, ...changeable } = run;
-    await this.database.query(SAVE_RUN, [
-      JSON.stringify(changeable),
-      `[${changed.map(({ row }) => row).join(',')}]`,
-      shown,
-    ]);
+    await this.saved.add({ run: JSON.stringify(changeable), steps: changed.map(({ row }) => row), workflow: shown });
     for (const { key, row } of changed) saved.set(key, row);
   }
 
-  /** Keeps a step's output, unless it is larger than the limit. Answers its bytes. */
-  async keepOutput(run_id: string, key: string, isList: boolean, limit: number): Promise<number> {
-    const [row] = await this.database.query<{ bytes: number }>(KEEP_OUTPUT, [run_id, key, isList, limit]);
-    return row!.bytes;
+  /** Keeps a step's output, unless it is larger than {@link MAX_STEP_OUTPUT_BYTES}. Answers its bytes. */
+  keepOutput(step: EndedStep): Promise<number> {
+    return this.kept.add(step);
   }
 
   /** By the key of the step. */
   async outputs(run_id: string, keys: readonly string[]): Promise<Record<string, unknown>> {
-    if (keys.length === 0) return {};
-    const [row] = await this.database.query<{ outputs: Record<string, unknown> | null }>(STEP_OUTPUTS, [run_id, keys]);
-    return row!.outputs ?? {};
+    return keys.length === 0 ? {} : this.read.add({ run_id, keys });
+  }
+
+  /** The mean quality score of its tasks, 0-10; null when none has one. */
+  meanScore(run_id: string): Promise<number | null> {
+    return this.scored.add(run_id);
   }
 
   /** What expressions may speak of, with the outputs of the steps that they name. */
@@ -161,6 +199,59 @@ export class RunStateStore {
         parameters: workflow.parameters,
       },
     };
+  }
+
+  private async findAll(ids: string[]): Promise<(Row<Loaded> | null)[]> {
+    return inOrder(ids, await this.database.query<Row<Loaded>>(GET_RUNS, [ids]), 'id');
+  }
+
+  private async loadAll(ids: string[]): Promise<(Row<Loaded> | null)[]> {
+    return inOrder(ids, await this.database.query<Row<Loaded>>(LOAD_RUNS, [ids]), 'id');
+  }
+
+  private async conditionsOfAll(workflow_ids: string[]): Promise<Conditions[]> {
+    const rows = await this.database.query<Row<Conditions>>(CONDITIONS, [workflow_ids]);
+    return inOrder(workflow_ids, rows, 'id') as Conditions[];
+  }
+
+  private async insertAll(runs: RunWithSteps[]): Promise<void[]> {
+    const steps = runs.flatMap((each) => each.steps);
+    await this.database.query(INSERT_RUNS, [JSON.stringify(runs.map(({ run }) => run)), JSON.stringify(steps)]);
+    return [];
+  }
+
+  private async saveAll(runs: SavedRun[]): Promise<void[]> {
+    const workflows = runs.flatMap(({ workflow }) => workflow ?? []);
+    const lists = [runs.map(({ run }) => run), runs.flatMap(({ steps }) => steps), workflows];
+    await this.database.query(
+      SAVE_RUNS,
+      lists.map((rows) => `[${rows.join(',')}]`),
+    );
+    return [];
+  }
+
+  private async keepAll(steps: EndedStep[]): Promise<number[]> {
+    type Kept = { run_id: string; key: string; bytes: number };
+    const all = <Name extends keyof EndedStep>(name: Name) => steps.map((step) => step[name]);
+    const values = [all('run_id'), all('key'), all('isList'), MAX_STEP_OUTPUT_BYTES];
+    const rows = await this.database.query<Kept>(KEEP_OUTPUTS, values);
+    const bytes = new Map(rows.map((row) => [`${row.run_id}/${row.key}`, row.bytes]));
+    return steps.map(({ run_id, key }) => bytes.get(`${run_id}/${key}`)!);
+  }
+
+  private async readAll(wanted: { run_id: string; keys: readonly string[] }[]): Promise<Record<string, unknown>[]> {
+    const pairs = wanted.flatMap(({ run_id, keys }) => keys.map((key) => ({ run_id, key })));
+    const limit = wanted.length > 1 ? MAX_STEP_OUTPUT_BYTES : null;
+    const values = [pairs.map(({ run_id }) => run_id), pairs.map(({ key }) => key), limit];
+    const rows = await this.database.query<Row<{ outputs: Record<string, unknown> }>>(STEP_OUTPUTS, values);
+    if (limit !== null && rows.length === 0) throw new TooMuchTogether();
+    const run_ids = wanted.map(({ run_id }) => run_id);
+    return inOrder(run_ids, rows, 'run_id').map((row) => row?.outputs ?? {});
+  }
+
+  private async scoresOfAll(run_ids: string[]): Promise<(number | null)[]> {
+    const rows = await this.database.query<Row<{ score: number | null }>>(MEAN_SCORES, [run_ids]);
+    return inOrder(run_ids, rows, 'run_id').map((row) => row?.score ?? null);
   }
 }
 

@@ -8,15 +8,15 @@ const stepsOf = (more = ''): string => `
      'completed_at', s.completed_at, 'error', s.error ${more}) ORDER BY s.position), '[]')
    FROM run_steps s WHERE s.run_id = r.id) AS steps`;
 
-/** Run $1 as the API shows it. */
-export const GET_RUN = statement(
-  'get_run',
-  `SELECT r.*, ${stepsOf(`, 'output', s.output`)} FROM workflow_runs r WHERE r.id = $1`,
+/** The runs $1 as the API shows them. */
+export const GET_RUNS = statement(
+  'get_runs',
+  `SELECT r.*, ${stepsOf(`, 'output', s.output`)} FROM workflow_runs r WHERE r.id = ANY ($1::uuid[])`,
 );
 
-/** Run $1 with all that moves it on, locked. The lock of its tasks must be held: see `TaskStore.lockRun`. */
-export const LOAD_RUN = statement(
-  'load_run',
+/** The runs $1 with all that moves them on, locked. The locks of their tasks must be held: see `TaskStore.lockRun`. */
+export const LOAD_RUNS = statement(
+  'load_runs',
   `SELECT r.*, now() AS now, ${stepsOf()},
           (SELECT array_agg(a.agent_id) FROM workflow_agents a WHERE a.workflow_id = r.workflow_id) AS allowed_agent_ids,
           (SELECT json_build_object('id', w.id, 'project_id', w.project_id, 'name', w.name, 'status', w.status,
@@ -26,20 +26,22 @@ export const LOAD_RUN = statement(
              'estimated_duration_hours', w.estimated_duration_hours,
              'actual_duration_hours', w.actual_duration_hours, 'quality_metrics', w.quality_metrics)
            FROM workflows w WHERE w.id = r.workflow_id) AS workflow
-   FROM workflow_runs r WHERE r.id = $1 FOR UPDATE OF r`,
+   FROM workflow_runs r WHERE r.id = ANY ($1::uuid[]) ORDER BY r.id FOR UPDATE OF r`,
 );
 
-/** The time, and who may do the tasks of workflow $1 (null: anyone). */
+/** The time, and who may do the tasks of the workflows $1 (null: anyone). */
 export const CONDITIONS = statement(
-  'conditions_of_run',
-  `SELECT now() AS now, (SELECT array_agg(agent_id) FROM workflow_agents WHERE workflow_id = $1) AS allowed_agent_ids`,
+  'conditions_of_runs',
+  `SELECT w.id, now() AS now,
+          (SELECT array_agg(agent_id) FROM workflow_agents WHERE workflow_id = w.id) AS allowed_agent_ids
+   FROM unnest($1::uuid[]) AS w (id)`,
 );
 
-/** The runs of workflow $1 that are not over, the newest first. */
+/** The runs of the workflows $1 that are not over, the newest first. */
 export const LIVE_RUNS = statement(
   'live_runs',
-  `SELECT id, status, scheduled_at FROM workflow_runs
-   WHERE workflow_id = $1 AND status IN ('scheduled', 'running', 'paused') ORDER BY run_number DESC`,
+  `SELECT workflow_id, id, status, scheduled_at FROM workflow_runs
+   WHERE workflow_id = ANY ($1::uuid[]) AND status IN ('scheduled', 'running', 'paused') ORDER BY run_number DESC`,
 );
 
 /** Runs `r` whose time has come, and which need not wait for another one of their workflow. */
@@ -52,26 +54,26 @@ export const DUE_RUNS = `
 /** Workflows `w` at whose tick a run may have to start. */
 export const DUE_SCHEDULES = 'workflows w WHERE w.next_tick_at <= now()';
 
-/** A new run ($1) with its steps ($2), which is now the newest of its workflow. */
-export const INSERT_RUN = statement(
-  'insert_run',
+/** New runs ($1) with their steps ($2); each is now the newest of its workflow. */
+export const INSERT_RUNS = statement(
+  'insert_runs',
   `WITH run AS (
-     INSERT INTO workflow_runs SELECT * FROM json_populate_record(NULL::workflow_runs, $1::json) RETURNING *
+     INSERT INTO workflow_runs SELECT * FROM json_populate_recordset(NULL::workflow_runs, $1::json) RETURNING *
    ), steps AS (
      INSERT INTO run_steps SELECT * FROM json_populate_recordset(NULL::run_steps, $2::json))
    UPDATE workflows w SET latest_run_id = run.id, run_count = run.run_number, scheduled_at = run.scheduled_at
    FROM run WHERE w.id = run.workflow_id`,
 );
 
-/** Where a run ($1) and its changed steps ($2) are now, and what its workflow ($3 or null) shows of it. */
-export const SAVE_RUN = statement(
-  'save_run',
+/** Where runs ($1) and their changed steps ($2) are now, and what their workflows ($3) show of them. */
+export const SAVE_RUNS = statement(
+  'save_runs',
   `WITH run AS (
      UPDATE workflow_runs r
      SET status = n.status, output = n.output, error = n.error, progress_percentage = n.progress_percentage,
          total_tasks = n.total_tasks, completed_tasks = n.completed_tasks, failed_tasks = n.failed_tasks,
          started_at = n.started_at, completed_at = n.completed_at, updated_at = now()
-     FROM json_populate_record(NULL::workflow_runs, $1::json) AS n WHERE r.id = n.id
+     FROM json_populate_recordset(NULL::workflow_runs, $1::json) AS n WHERE r.id = n.id
    ), steps AS (
      UPDATE run_steps s
      SET status = n.status, tasks_total = n.tasks_total, tasks_completed = n.tasks_completed,
@@ -82,36 +84,45 @@ export const SAVE_RUN = statement(
        progress_percentage = n.progress_percentage, total_tasks = n.total_tasks,
        completed_tasks = n.completed_tasks, failed_tasks = n.failed_tasks,
        actual_duration_hours = n.actual_duration_hours, quality_metrics = n.quality_metrics, updated_at = now()
-   FROM json_populate_record(NULL::workflows, $3::json) AS n WHERE w.id = n.id`,
+   FROM json_populate_recordset(NULL::workflows, $3::json) AS n WHERE w.id = n.id`,
 );
 
 /**
- * The output of step $2 of run $1 is that of its task or, if it is a list ($3), those of all tasks in the order of the
- * items; beyond $4 bytes it is not kept. Answers how many bytes they are.
+ * The outputs of steps ($1: runs, $2: keys) are those of their tasks or, if they are lists ($3), those of all tasks in
+ * the order of the items; beyond $4 bytes one is not kept. Answers how many bytes they are.
  */
-export const KEEP_OUTPUT = statement(
-  'keep_step_output',
+export const KEEP_OUTPUTS = statement(
+  'keep_step_outputs',
   `WITH size AS MATERIALIZED (
-     SELECT coalesce(sum(octet_length(output::text)), 0) AS bytes FROM tasks WHERE run_id = $1 AND step_key = $2)
+     SELECT given.*, (
+       SELECT coalesce(sum(octet_length(t.output::text)), 0) FROM tasks t
+       WHERE t.run_id = given.run_id AND t.step_key = given.key) AS bytes
+     FROM unnest($1::uuid[], $2::text[], $3::boolean[]) AS given (run_id, key, is_list))
    UPDATE run_steps s
    SET output = CASE
      WHEN size.bytes > $4 THEN NULL
-     WHEN $3::boolean THEN (
+     WHEN size.is_list THEN (
        SELECT coalesce(json_agg(CASE WHEN t.status = 'completed' THEN t.output END ORDER BY t.item_index), '[]')
-       FROM tasks t WHERE t.run_id = $1 AND t.step_key = $2)
-     ELSE (SELECT t.output FROM tasks t WHERE t.run_id = $1 AND t.step_key = $2 AND t.status = 'completed' LIMIT 1) END
-   FROM size WHERE s.run_id = $1 AND s.key = $2
-   RETURNING size.bytes::float8 AS bytes`,
+       FROM tasks t WHERE t.run_id = s.run_id AND t.step_key = s.key)
+     ELSE (SELECT t.output FROM tasks t
+           WHERE t.run_id = s.run_id AND t.step_key = s.key AND t.status = 'completed' LIMIT 1) END
+   FROM size WHERE s.run_id = size.run_id AND s.key = size.key
+   RETURNING s.run_id, s.key, size.bytes::float8 AS bytes`,
 );
 
-/** The outputs of the steps $2 of run $1, by key. */
+/** The outputs of steps ($1: runs, $2: keys) in the order of the steps. No rows if they are more than $3 bytes. */
 export const STEP_OUTPUTS = statement(
   'step_outputs',
-  `SELECT json_object_agg(key, output ORDER BY position) AS outputs FROM run_steps
-   WHERE run_id = $1 AND key = ANY ($2::text[])`,
+  `WITH wanted AS MATERIALIZED (
+     SELECT s.run_id, s.key, s.position, s.output FROM unnest($1::uuid[], $2::text[]) AS given (run_id, key)
+     JOIN run_steps s ON s.run_id = given.run_id AND s.key = given.key)
+   SELECT run_id, json_object_agg(key, output ORDER BY position) AS outputs FROM wanted
+   WHERE $3::float8 IS NULL OR (SELECT coalesce(sum(octet_length(output::text)), 0) FROM wanted) <= $3
+   GROUP BY run_id`,
 );
 
-export const MEAN_SCORE = statement(
-  'mean_score_of_run',
-  'SELECT avg(quality_score)::float8 AS score FROM tasks WHERE run_id = $1',
+/** Of the tasks of the runs $1. */
+export const MEAN_SCORES = statement(
+  'mean_scores_of_runs',
+  'SELECT run_id, avg(quality_score)::float8 AS score FROM tasks WHERE run_id = ANY ($1::uuid[]) GROUP BY run_id',
 );

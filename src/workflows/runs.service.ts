@@ -1,10 +1,14 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { In } from 'typeorm';
+import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
+import { inStep } from '../platform/database/gather.js';
 import { listRows } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
-import { runInContext } from '../platform/context/request-context.js';
+import { continueIn, currentContext, type RequestContext, runInContext } from '../platform/context/request-context.js';
+import { WAIT_SHORTLY } from '../platform/database/wait-shortly.js';
+import { DomainError } from '../platform/errors/domain-error.js';
 import type { Page } from '../platform/http/page.js';
 import type { ExecuteWorkflowDto } from './dto/change-workflow.dto.js';
 import type { ListRunsQuery } from './dto/list-workflows.query.js';
@@ -19,15 +23,39 @@ import { RunStep } from './run-step.entity.js';
 import { RunTasks } from './run-tasks.js';
 import { WorkflowAgents } from './workflow-agents.js';
 import { RunTrigger, WorkflowRun } from './workflow-run.entity.js';
+import type { WorkflowRow } from './workflow.entity.js';
 import { WorkflowStatus } from './workflow-state.js';
 import { RunMoveRefused, RunNotFound, WorkflowIsRunning, WorkflowMoveRefused } from './workflows.errors.js';
 import { RunPaused, RunResumed } from './workflows.events.js';
 import { WorkflowsService } from './workflows.service.js';
 
+interface Execution {
+  workflow_id: string;
+  dto: ExecuteWorkflowDto;
+  context: RequestContext;
+}
+
+/** The new run, and the workflow that now shows it. */
+export interface Executed {
+  run: RunWithSteps;
+  workflow: WorkflowRow;
+}
+
+/** Nothing was written yet: it costs the others of the transaction nothing. */
+function refusal(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
+  throw error;
+}
+
 /** Executions of workflows: what people ask of them. How they move on: RunEngine. */
 @Injectable()
 export class RunsService {
   private readonly logger = new Logger(RunsService.name);
+  /** Executions that come at the same time share a transaction. */
+  private readonly executions = new Batch((executions: Execution[]) => this.executeAll(executions), {
+    // One that also changes who does the work is another matter.
+    keyOf: ({ workflow_id, dto }) => (dto.assigned_agents ? workflow_id : ''),
+  });
 
   constructor(
     private readonly database: Database,
@@ -68,21 +96,41 @@ export class RunsService {
     };
   }
 
-  execute(workflow_id: string, dto: ExecuteWorkflowDto): Promise<RunWithSteps> {
+  async execute(workflow_id: string, dto: ExecuteWorkflowDto): Promise<Executed> {
+    const outcome = await this.executions.add({ workflow_id, dto, context: currentContext() });
+    if (outcome instanceof DomainError) throw outcome;
+    return outcome;
+  }
+
+  private executeAll(executions: Execution[]): Promise<(Executed | DomainError)[]> {
     return this.unitOfWork.run(async (tx) => {
-      const workflow = await this.creation.open(tx, workflow_id);
-      if (dto.assigned_agents) await this.agents.replace(tx, workflow, dto.assigned_agents);
-      const { definition } = workflow;
-      const id = await this.creation.create(tx, workflow, {
-        input: { ...workflow.parameters, ...dto.parameters, ...dto.input },
-        definition,
-        steps: freshSteps(definition),
-        trigger: RunTrigger.Manual,
-        rerun_of: null,
-        scheduled_at: dto.scheduled_at ?? null,
+      if (executions.length > 1) await this.database.query(WAIT_SHORTLY);
+      const turns = new Map<string, Promise<unknown>>();
+      return inStep(executions, (execution) => {
+        const { workflow_id, context } = execution;
+        const begin = () => continueIn(context, () => this.executeOne(tx, execution));
+        // Of the same workflow, the next one has to see the one before it.
+        const turn = turns.get(workflow_id)?.then(begin, begin) ?? begin();
+        turns.set(workflow_id, turn);
+        return turn;
       });
-      return this.get(id);
     });
+  }
+
+  private async executeOne(tx: Transaction, { workflow_id, dto }: Execution): Promise<Executed | DomainError> {
+    const workflow = await this.creation.open(tx, workflow_id).catch(refusal);
+    if (workflow instanceof DomainError) return workflow;
+    if (dto.assigned_agents) await this.agents.replace(tx, workflow, dto.assigned_agents);
+    const { definition } = workflow;
+    const id = await this.creation.create(tx, workflow, {
+      input: { ...workflow.parameters, ...dto.parameters, ...dto.input },
+      definition,
+      steps: freshSteps(definition),
+      trigger: RunTrigger.Manual,
+      rerun_of: null,
+      scheduled_at: dto.scheduled_at ?? null,
+    });
+    return { run: await this.get(id), workflow: await this.workflows.get(workflow_id) };
   }
 
   /** A new run with the same input and definition; `from_failure` keeps the results of the steps that succeeded. */

@@ -1,8 +1,9 @@
 import { newTask } from '../tasks/new-task.js';
 import { DEFAULT_RETRY } from '../tasks/retry-policy.js';
 import type { Task } from '../tasks/task.entity.js';
+import { expressionsOf } from './check-definition.js';
 import type { Concurrency, Step } from './definition.js';
-import { bounded, Budget, evaluate, ExpressionFailed, type Scope } from './expressions.js';
+import { bounded, Budget, evaluate, ExpressionFailed, isPlain, type Scope } from './expressions.js';
 import { bare, fill, fillAsText } from './template.js';
 
 const MAX_ITEMS = 10_000;
@@ -33,7 +34,10 @@ export function isWanted({ when }: Step, scope: Scope): boolean {
 export function tasksOf({ concurrency, ...own }: Step, scope: Scope, run: RunFields, common?: Concurrency): Task[] {
   const step = { ...own, concurrency: concurrency ?? common };
   const items = itemsOf(step, scope);
-  if (!items) return bounded(TIME_LIMIT_MS.step, () => [taskOf(step, scope, run, new Budget())]);
+  if (!items) {
+    const one = () => [taskOf(step, scope, run, new Budget())];
+    return expressionsOf(step).every(isPlain) ? one() : bounded(TIME_LIMIT_MS.step, one);
+  }
   const tasks: Task[] = [];
   let budget = new Budget();
   const deadline = performance.now() + TIME_LIMIT_MS.all_items;

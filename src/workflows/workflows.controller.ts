@@ -155,8 +155,8 @@ export class WorkflowsController {
   @ApiAcceptedResponse({ type: ExecutedResponse })
   @ApiErrors('not_found', 'invalid', 'conflict')
   async execute(@Id() id: string, @Body() dto: ExecuteWorkflowDto): Promise<ExecutedResponse> {
-    const run = RunResponse.from(await this.runs.execute(id, dto));
-    return { run, workflow: WorkflowResponse.from(await this.workflows.get(id)) };
+    const { run, workflow } = await this.runs.execute(id, dto);
+    return { run: RunResponse.from(run), workflow: WorkflowResponse.from(workflow) };
   }
 
   @Get(':id/tasks')

@@ -44,11 +44,11 @@ export class WorkflowsListener {
   }
 
   @Within(TASK_ENDINGS)
-  async advance(event: TaskCancelled | TaskFailed, tx: Transaction): Promise<void> {
+  advance(event: TaskCancelled | TaskFailed, tx: Transaction): void {
     const { run_id, task_id, step_key, new_status } = event;
     if (run_id === null || !hasEnded(new_status)) return;
     const error = 'error' in event ? event.error : null;
-    await this.engine.taskEnded(tx, { run_id, task_id, step_key, status: new_status, error });
+    this.engine.taskEnded(tx, { run_id, task_id, step_key, status: new_status, error });
   }
 
   /** A task comes back: for another attempt, or because somebody begins it anew. */
@@ -64,8 +64,8 @@ export class WorkflowsListener {
 
   /** A task that is gone will not complete. */
   @Within([TaskDeleted])
-  async forget({ run_id, task_id, step_key, status }: TaskDeleted, tx: Transaction): Promise<void> {
+  forget({ run_id, task_id, step_key, status }: TaskDeleted, tx: Transaction): void {
     if (run_id === null || hasEnded(status)) return;
-    await this.engine.taskEnded(tx, { run_id, task_id, step_key, status: TaskStatus.Cancelled, error: null });
+    this.engine.taskEnded(tx, { run_id, task_id, step_key, status: TaskStatus.Cancelled, error: null });
   }
 }

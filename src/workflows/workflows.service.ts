@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { IsNull, Not } from 'typeorm';
-import { Database } from '../platform/database/database.js';
+import { Database, type NamedStatement, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
+import { Gather, inOrder } from '../platform/database/gather.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import type { Page } from '../platform/http/page.js';
@@ -35,11 +36,18 @@ const SORTS: Record<WorkflowSort, Sort> = {
   updated_at: { expression: 'w.updated_at', type: 'timestamptz' },
 };
 
-export type LiveRunRow = Pick<WorkflowRun, 'id' | 'status' | 'scheduled_at'>;
+const SHOW = statement('show_workflows', `SELECT ${COLUMNS} FROM workflows w WHERE w.id = ANY ($1::uuid[])`);
+const READ = statement('read_workflows', 'SELECT w.* FROM workflows w WHERE w.id = ANY ($1::uuid[])');
+
+export type LiveRunRow = Pick<WorkflowRun, 'id' | 'workflow_id' | 'status' | 'scheduled_at'>;
 
 /** Workflows as people write them. Their executions: RunsService. */
 @Injectable()
 export class WorkflowsService {
+  private readonly showing = new Gather((ids: string[]) => this.rowsOf(SHOW, ids));
+  private readonly reading = new Gather((ids: string[]) => this.rowsOf(READ, ids));
+  private readonly live = new Gather((ids: string[]) => this.liveRunsOfAll(ids));
+
   constructor(
     private readonly database: Database,
     private readonly unitOfWork: UnitOfWork,
@@ -70,10 +78,7 @@ export class WorkflowsService {
   }
 
   async get(id: string): Promise<WorkflowRow> {
-    const [row] = await this.database.query<WorkflowRow & Record<string, unknown>>(
-      `SELECT ${COLUMNS} FROM workflows w WHERE w.id = $1`,
-      [id],
-    );
+    const row = await this.showing.add(id);
     if (!row) throw new WorkflowNotFound(id);
     return row;
   }
@@ -82,11 +87,11 @@ export class WorkflowsService {
    * What people do with a workflow, they do one after the other. Its row is not locked: runs write their progress to it
    * while they hold locks of their own.
    */
-  async lock(tx: Transaction, id: string): Promise<Workflow> {
+  async lock(_tx: Transaction, id: string): Promise<Workflow> {
     await this.taskStore.lockRun(id);
-    const workflow = await tx.manager.findOneBy(Workflow, { id });
-    if (!workflow) throw new WorkflowNotFound(id);
-    return workflow;
+    const row = await this.reading.add(id);
+    if (!row) throw new WorkflowNotFound(id);
+    return Object.assign(new Workflow(), row);
   }
 
   async create(dto: CreateWorkflowDto): Promise<WorkflowRow> {
@@ -148,12 +153,22 @@ export class WorkflowsService {
 
   /** The runs that are not over, the newest first: one, unless the schedule allows more. */
   liveRuns(workflow_id: string): Promise<LiveRunRow[]> {
-    return this.database.query<LiveRunRow & Record<string, unknown>>(LIVE_RUNS, [workflow_id]);
+    return this.live.add(workflow_id);
   }
 
   /** The newest of them, if there is one. */
   async liveRun(workflow_id: string): Promise<LiveRunRow | null> {
     return (await this.liveRuns(workflow_id))[0] ?? null;
+  }
+
+  private async rowsOf(query: NamedStatement, ids: string[]): Promise<(WorkflowRow | null)[]> {
+    const rows = await this.database.query<WorkflowRow & Record<string, unknown>>(query, [ids]);
+    return inOrder(ids, rows, 'id');
+  }
+
+  private async liveRunsOfAll(workflow_ids: string[]): Promise<LiveRunRow[][]> {
+    const rows = await this.database.query<LiveRunRow & Record<string, unknown>>(LIVE_RUNS, [workflow_ids]);
+    return workflow_ids.map((id) => rows.filter(({ workflow_id }) => workflow_id === id));
   }
 
   async summarise(): Promise<WorkflowSummaryResponse> {

@@ -34,6 +34,9 @@ export const currentContext = (): RequestContext => storage.getStore() ?? SYSTEM
 export const runInContext = <T>(context: Partial<RequestContext>, work: () => T): T =>
   storage.run({ ...SYSTEM, ...context }, work);
 
+/** Goes on in the context of another request: for work that several of them share. */
+export const continueIn = <T>(context: RequestContext, work: () => T): T => storage.run(context, work);
+
 /** From here on the request acts for an agent, which has named itself in the body. */
 export function actAsAgent(agent_id: string): void {
   Object.assign(storage.getStore() ?? {}, { source: 'agent', actor_type: 'agent', actor_id: agent_id });

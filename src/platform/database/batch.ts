@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isConnectionFailure } from '../errors/connection-failure.js';
 import { sqlStateOf } from './database-error.js';
 import { openScope } from './transaction-scope.js';
 import { tryAgain } from './try-again.js';
@@ -23,8 +24,11 @@ interface Queue<Item, Result> {
   running: number;
 }
 
-/** SQLSTATE classes of an item's own values: bad ones, a constraint, too much. Nothing was written. */
-const IS_ABOUT_ONE = /^(22|23|54)/;
+/** SQLSTATEs that each item would get again: a conflict that was tried again often enough, a statement that takes too long. */
+const IS_ABOUT_ALL = /^(40|57014)/;
+
+/** Whether an item by itself may fare better. Nothing was written: where that is not known, the connection has failed. */
+const mayBeAboutOne = (error: unknown): boolean => !isConnectionFailure(error) && !IS_ABOUT_ALL.test(sqlStateOf(error));
 
 /**
  * Does in one statement what several requests want at the same time. One that comes alone goes in the same turn of the
@@ -85,13 +89,13 @@ export class Batch<Item, Result> {
       const results = await this.attempt(entries.map(({ item }) => item));
       entries.forEach(({ resolve }, index) => resolve(results[index]!));
     } catch (error) {
-      if (entries.length > 1 && IS_ABOUT_ONE.test(sqlStateOf(error))) await this.oneByOne(entries);
+      if (entries.length > 1 && mayBeAboutOne(error)) this.eachAlone(entries);
       else for (const { reject } of entries) reject(error);
     }
   }
 
-  /** One bad item must not cost the others. */
-  private async oneByOne(entries: Entry<Item, Result>[]): Promise<void> {
-    for (const { item, resolve, reject } of entries) await this.alone(item).then(resolve, reject);
+  /** One bad item must not cost the others; nor must the next batch wait for it. */
+  private eachAlone(entries: Entry<Item, Result>[]): void {
+    for (const { item, resolve, reject } of entries) void this.alone(item).then(resolve, reject);
   }
 }

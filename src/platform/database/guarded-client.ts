@@ -9,14 +9,29 @@ export class QueryOutsideTransaction extends Error {
   }
 }
 
-/** A `pg` client that refuses statements which forgot the transaction they are in. */
+/** A `pg` client that refuses statements which forgot the transaction they are in; those of one take turns. */
 export class GuardedClient extends pg.Client {
+  private lastTurn: Promise<unknown> | null = null;
+
   // pg has a dozen overloads; all that matters here is the text, and whose turn it is.
   // oxlint-disable-next-line typescript/no-explicit-any
   override query(...args: any[]): any {
     const scope = openScope();
     if (scope && scope.client !== this) throw new QueryOutsideTransaction(statementText(args[0]));
-    return (super.query as (...args: unknown[]) => unknown)(...args);
+    const send = () => (super.query as (...args: unknown[]) => unknown)(...args);
+    return scope && typeof args.at(-1) !== 'function' ? this.inTurn(send as () => Promise<unknown>) : send();
+  }
+
+  /** Strands of one transaction may speak at the same time; `pg` wants one statement after the other. */
+  private inTurn(send: () => Promise<unknown>): Promise<unknown> {
+    const result = this.lastTurn ? this.lastTurn.then(send) : send();
+    const turn: Promise<unknown> = result
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.lastTurn === turn) this.lastTurn = null;
+      });
+    this.lastTurn = turn;
+    return result;
   }
 }
 

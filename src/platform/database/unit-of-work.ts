@@ -2,7 +2,8 @@ import { Injectable, Logger } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import type { DomainEvent } from '../events/domain-event.js';
-import { INSERT_EVENTS, eventRows } from '../events/event-rows.js';
+import { continueIn } from '../context/request-context.js';
+import { INSERT_EVENTS, eventRows, recorded, type RecordedEvent } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
 import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
@@ -15,6 +16,10 @@ export interface Transaction {
   record(event: DomainEvent): void;
   /** Like `record`, but the handlers run at once: for what they must do before the next statement. */
   announce(event: DomainEvent): Promise<void>;
+  /** Runs once all that was recorded so far has been handled; what it records itself is handled after it. */
+  whenHandled(action: () => Promise<void>): void;
+  /** Runs last, just before the commit: for rows that many transactions want, so that none holds them for long. */
+  beforeCommit(action: () => Promise<void>): void;
   /** Runs after the commit, in this process only: for waking what waits in memory. */
   afterCommit(action: () => void): void;
 }
@@ -72,8 +77,10 @@ export class UnitOfWork {
 }
 
 class OpenTransaction implements Transaction {
-  private readonly events: DomainEvent[] = [];
+  private readonly events: RecordedEvent[] = [];
   private readonly handled = new Set<DomainEvent>();
+  private readonly whenHandledActions: (() => Promise<void>)[] = [];
+  private readonly lastActions: (() => Promise<void>)[] = [];
   private readonly actions: (() => void)[] = [];
 
   constructor(
@@ -86,12 +93,20 @@ class OpenTransaction implements Transaction {
   }
 
   record(event: DomainEvent): void {
-    this.events.push(event);
+    this.events.push(recorded(event));
   }
 
   async announce(event: DomainEvent): Promise<void> {
     this.record(event);
     await this.handle(event);
+  }
+
+  whenHandled(action: () => Promise<void>): void {
+    this.whenHandledActions.push(action);
+  }
+
+  beforeCommit(action: () => Promise<void>): void {
+    this.lastActions.push(action);
   }
 
   afterCommit(action: () => void): void {
@@ -100,12 +115,17 @@ class OpenTransaction implements Transaction {
 
   /** Handlers may record more events, which are handled in turn; then all go to the log in one statement. */
   async settle(client: PoolClient): Promise<void> {
-    for (let index = 0; index < this.events.length; index++) {
-      await this.handle(this.events[index]!);
+    for (let index = 0; index < this.events.length || this.whenHandledActions.length > 0;) {
+      for (; index < this.events.length; index++) {
+        const { event, context } = this.events[index]!;
+        await continueIn(context, () => this.handle(event));
+      }
+      await this.whenHandledActions.shift()?.();
     }
     if (this.events.length > 0) {
       await client.query({ name: 'insert_events', text: INSERT_EVENTS, values: [eventRows(this.events)] });
     }
+    for (const action of this.lastActions) await action();
   }
 
   private async handle(event: DomainEvent): Promise<void> {

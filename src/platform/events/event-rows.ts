@@ -1,10 +1,18 @@
-import { currentContext } from '../context/request-context.js';
+import { currentContext, type RequestContext } from '../context/request-context.js';
 import { newId } from '../database/new-id.js';
 import { type DomainEvent, SUBJECTS } from './domain-event.js';
 
+/** An event, and the context of the request that caused it: one transaction may do what several asked for. */
+export interface RecordedEvent {
+  event: DomainEvent;
+  context: RequestContext;
+}
+
+export const recorded = (event: DomainEvent): RecordedEvent => ({ event, context: currentContext() });
+
 /** What the running request adds to each of its events. */
-export function eventOrigin(): Record<string, unknown> {
-  const { source, actor_type, actor_id, request_id, endpoint, ip } = currentContext();
+export function eventOrigin(context = currentContext()): Record<string, unknown> {
+  const { source, actor_type, actor_id, request_id, endpoint, ip } = context;
   return { source, actor_type, actor_id, metadata: { request_id, endpoint, ip } };
 }
 
@@ -16,9 +24,8 @@ export function eventRow(event: DomainEvent, origin = eventOrigin()): Record<str
 }
 
 /** Events as rows for {@link INSERT_EVENTS}. */
-export function eventRows(events: readonly DomainEvent[]): string {
-  const origin = eventOrigin();
-  return JSON.stringify(events.map((event) => eventRow(event, origin)));
+export function eventRows(events: readonly RecordedEvent[]): string {
+  return JSON.stringify(events.map(({ event, context }) => eventRow(event, eventOrigin(context))));
 }
 
 /** The part of a statement that logs the events of parameter `parameter` (a JSON list of {@link eventRow}). */
