@@ -7,7 +7,7 @@ import { Live } from '../platform/events/handlers.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
 import { NothingYet } from '../platform/http/nothing-yet.js';
 import { NextReady } from './next-ready.js';
-import type { TaskRow } from './task.sql.js';
+import type { LeasedTask } from './task.sql.js';
 import { type LeaseRequest, TaskDispatch, type Worker } from './task-dispatch.js';
 import { TaskStatus } from './task-state.js';
 import type { Wanted } from './tasks.events.js';
@@ -51,7 +51,7 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   }
 
   /** Leases at once, or as soon as there is something, until the time is over or the client has left. */
-  async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<TaskRow[]> {
+  async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<LeasedTask[]> {
     const poll = this.polls.get(hasLeft) ?? { deadline: performance.now() + wait_ms, offer: null };
     this.polls.set(hasLeft, poll);
     let { worker, tasks } = await this.dispatch.lease(request);
@@ -156,14 +156,14 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   }
 
   /** Whom it was offered to could not take it (no slot, drained, gone) or got another: then it is for the next. */
-  private async passOn(offer: Offer | null, taken: TaskRow[]): Promise<void> {
+  private async passOn(offer: Offer | null, taken: LeasedTask[]): Promise<void> {
     if (!offer || taken.some(({ id }) => id === offer.task_id)) return;
     if (await this.dispatch.isReady(offer.task_id)) this.offer(offer);
   }
 
   /** Nobody hears the answer any more. */
-  private async giveBack(tasks: TaskRow[]): Promise<TaskRow[]> {
-    for (const { id, lease_token } of tasks) await this.dispatch.release(id, lease_token!);
+  private async giveBack(tasks: LeasedTask[]): Promise<LeasedTask[]> {
+    for (const { id, lease_token } of tasks) await this.dispatch.release(id, lease_token);
     return [];
   }
 

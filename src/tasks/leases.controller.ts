@@ -8,6 +8,7 @@ import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
+import { JsonText } from '../platform/http/json-text.js';
 import { pathOf } from '../platform/http/version.js';
 import {
   CompleteTaskDto,
@@ -20,6 +21,7 @@ import {
 import { LeasedTaskResponse, LeaseRenewedResponse, TaskResponse, TaskResultResponse } from './dto/task.response.js';
 import { assertMetrics } from './dto/task-metrics.js';
 import { LeaseWaiters } from './lease-waiters.js';
+import { TaskCompletions } from './task-completions.js';
 import { TaskDispatch } from './task-dispatch.js';
 
 /** How agents get tasks and give their results. */
@@ -28,6 +30,7 @@ import { TaskDispatch } from './task-dispatch.js';
 export class LeasesController {
   constructor(
     private readonly dispatch: TaskDispatch,
+    private readonly completions: TaskCompletions,
     private readonly waiters: LeaseWaiters,
     private readonly agents: AgentsService,
   ) {}
@@ -37,10 +40,7 @@ export class LeasesController {
   @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
   @ApiOkResponse({ type: [LeasedTaskResponse] })
   @ApiErrors('not_found', 'invalid')
-  async lease(
-    @Body() dto: LeaseTasksDto,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<LeasedTaskResponse[]> {
+  async lease(@Body() dto: LeaseTasksDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<JsonText> {
     const { max_tasks = 1, wait_seconds = 0, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     const agent_id = await this.agents.resolveId(dto.agent_id);
     const rows = await this.waiters.lease(
@@ -48,7 +48,11 @@ export class LeasesController {
       wait_seconds * 1000,
       departure(reply),
     );
-    return rows.map((row) => LeasedTaskResponse.from(row));
+    return JsonText.list(
+      rows.map(({ json, lease_token: token, lease_expires_at: expires_at, attempt }) =>
+        JsonText.object('task', new JsonText(json), { lease: { token, expires_at, attempt } }),
+      ),
+    );
   }
 
   @Post('lease/complete')
@@ -64,7 +68,7 @@ export class LeasesController {
     @Req() request: FastifyRequest,
   ): Promise<TaskResultResponse[]> {
     results.forEach(({ metrics }, index) => assertMetrics(metrics, `/results/${index}/metrics`));
-    const outcomes = await this.dispatch.completeMany(results);
+    const outcomes = await this.completions.completeMany(results);
     return outcomes.map((error, index) => ({
       task_id: results[index]!.task_id,
       is_completed: error === null,
@@ -88,9 +92,9 @@ export class LeasesController {
   @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid', 'conflict')
-  async complete(@Id() id: string, @Body() dto: CompleteTaskDto): Promise<TaskResponse> {
+  complete(@Id() id: string, @Body() dto: CompleteTaskDto): Promise<JsonText> {
     assertMetrics(dto.metrics);
-    return TaskResponse.from(await this.dispatch.complete(id, dto));
+    return this.completions.complete(id, dto);
   }
 
   @Post(':id/lease/fail')

@@ -5,39 +5,23 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { actAsAgent, continueIn, currentContext, type RequestContext } from '../platform/context/request-context.js';
-import { Batch } from '../platform/database/batch.js';
+import { actAsAgent } from '../platform/context/request-context.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
-import { WAIT_SHORTLY } from '../platform/database/wait-shortly.js';
-import { InvalidInput } from '../platform/errors/common.errors.js';
-import { DomainError } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
 import { eventOrigin } from '../platform/events/event-rows.js';
-import type { CompleteTaskDto, FailTaskDto, LeaseHeartbeatDto, TaskResultDto } from './dto/lease.dto.js';
+import type { FailTaskDto, LeaseHeartbeatDto } from './dto/lease.dto.js';
+import { HeldLeases } from './held-leases.js';
+import { TaskCompletions } from './task-completions.js';
 import { Task } from './task.entity.js';
-import {
-  COMPLETE,
-  COMPLETE_IN_RUNS,
-  END_OF_COMPLETIONS,
-  HAS_SLOT,
-  LEASE,
-  LEASE_SEVERAL,
-  REMEMBER_LEASE,
-  RENEW_LEASE,
-  type TaskRow,
-} from './task.sql.js';
+import { HAS_SLOT, LEASE, LEASE_SEVERAL, type LeasedTask, RENEW_LEASE, type TaskRow } from './task.sql.js';
 import { TaskLifecycle } from './task-lifecycle.js';
 import { ENDED, hasEnded, TaskStatus } from './task-state.js';
 import { TaskStore } from './task-store.js';
 import { LeaseLost } from './tasks.errors.js';
-import { TaskAssigned, TaskCompleted, TaskProgressUpdated } from './tasks.events.js';
+import { TaskAssigned, TaskProgressUpdated } from './tasks.events.js';
 
-const MOST_IN_COMPANY = 10_000;
-/** In characters of JSON. */
-const LARGE_OUTPUT = 10_000;
-const MAX_OUTPUT_BYTES = 1_048_576;
 const SWEEP_BATCH = 1000;
 const MAX_OFFERS_OF_KEY = 10;
 /** How often a lease that lost a race for a slot is tried again at once. */
@@ -63,17 +47,6 @@ const READY_OF_KEY = statement(
    LIMIT ${MAX_OFFERS_OF_KEY}`,
 );
 
-/** What the holder's call left behind, so that the same call again is known from another one with the same token. */
-const ENDED_AS = {
-  completed: ({ status }: Task) => status === TaskStatus.Completed,
-  failed: ({ status, error }: Task) =>
-    status === TaskStatus.Failed ||
-    status === TaskStatus.Cancelled ||
-    (status === TaskStatus.Pending && error !== null),
-  released: ({ status, error }: Task) =>
-    status === TaskStatus.Cancelled || (status === TaskStatus.Pending && error === null),
-};
-
 /** The agent as the lease statement saw it. */
 export interface Worker {
   agent_id: string;
@@ -98,51 +71,18 @@ export interface LeaseRequest {
   lease_seconds: number;
 }
 
-interface Completion {
-  task_id: string;
-  lease_token: string;
-  /** JSON. */
-  output: string;
-  quality_score: number | null;
-  event_id: string;
-  /** JSON, as the next. */
-  metrics: string;
-  event_metadata: string;
-  /** It is large; or it has a score, which moves the one before it. */
-  goesAlone: boolean;
-}
-
-interface CompletionInRun {
-  task_id: string;
-  dto: CompleteTaskDto;
-  output: string;
-  context: RequestContext;
-  goesAlone: boolean;
-}
-
 /** Hands tasks to agents and takes their results. Every call proves its lease by the token. */
 @Injectable()
 export class TaskDispatch {
   private readonly logger = new Logger(TaskDispatch.name);
   /** The project that was served last: the next one comes first, so that one flooding project starves nobody. */
   private lastServed = '00000000-0000-0000-0000-000000000000';
-  /** Leases of tasks that others have to hear of, as far as this node gave them: the short way is not for them. */
-  private readonly inCompany = new Set<string>();
-  private readonly completions = new Batch((completions: Completion[]) => this.completeAll(completions), {
-    // Two at once would often meet at the row of one agent, and the second go the other way.
-    lanes: 1,
-    keyOf: ({ goesAlone, task_id }) => (goesAlone ? task_id : ''),
-  });
-  /** Runs whose tasks complete at the same time move on in one transaction. */
-  private readonly completionsInRuns = new Batch((completions: CompletionInRun[]) => this.completeInRuns(completions), {
-    lanes: 1,
-    keyOf: ({ goesAlone, task_id }) => (goesAlone ? task_id : ''),
-  });
-
   constructor(
     private readonly database: Database,
     private readonly unitOfWork: UnitOfWork,
     private readonly store: TaskStore,
+    private readonly completions: TaskCompletions,
+    private readonly leases: HeldLeases,
     private readonly lifecycle: TaskLifecycle,
     private readonly agents: AgentsService,
     private readonly presence: AgentPresence,
@@ -150,7 +90,7 @@ export class TaskDispatch {
   ) {}
 
   /** What the agent gets right now, possibly nothing. Throws AgentNotFound. */
-  async lease(request: LeaseRequest): Promise<{ worker: Worker; tasks: TaskRow[] }> {
+  async lease(request: LeaseRequest): Promise<{ worker: Worker; tasks: LeasedTask[] }> {
     for (let tries = 1; ; tries++) {
       const { is_contended, ...result } = await this.leaseOnce(request);
       if (result.tasks.length > 0 || !is_contended || tries === TRIES_FOR_SLOT) return result;
@@ -162,7 +102,7 @@ export class TaskDispatch {
     const ids = (count: number) => Array.from({ length: count }, newId);
     const metadata = JSON.stringify(eventOrigin().metadata);
     const leasing = max_tasks === 1 ? LEASE : LEASE_SEVERAL;
-    const rows = await this.database.query<TaskRow & Worker & { is_contended: boolean }>(leasing, [
+    const rows = await this.database.query<LeasedTask & Worker & { is_contended: boolean }>(leasing, [
       agent_id,
       max_tasks,
       lease_seconds,
@@ -174,7 +114,7 @@ export class TaskDispatch {
     const [worker] = rows;
     if (!worker) throw new AgentNotFound(agent_id);
     const tasks = rows.filter(({ id }) => id !== null);
-    this.noteInCompany(tasks);
+    this.completions.noteLeased(tasks);
     const last = tasks.at(-1);
     if (last) {
       this.lastServed = last.project_id ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
@@ -198,7 +138,10 @@ export class TaskDispatch {
     const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     const values = [id, lease_token, lease_seconds, progress_percentage];
     const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
-    if (!task) throw await this.leaseLost(id);
+    if (!task) {
+      await this.store.get(id);
+      throw new LeaseLost(id);
+    }
     this.presence.note(task.assigned_agent_id!);
     if (progress_percentage !== null) {
       actAsAgent(task.assigned_agent_id!);
@@ -209,128 +152,14 @@ export class TaskDispatch {
     return task;
   }
 
-  /** The same call again gets the same answer: a lost reply is harmless. */
-  async complete(id: string, dto: CompleteTaskDto): Promise<TaskRow> {
-    return (await this.completeTogether(id, dto)) ?? this.completeLocked(id, dto);
-  }
-
-  /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
-  async completeMany(results: readonly TaskResultDto[]): Promise<(DomainError | null)[]> {
-    const refusal = (error: unknown): DomainError => {
-      if (error instanceof DomainError && error.kind !== 'unavailable') return error;
-      throw error;
-    };
-    const together = (result: TaskResultDto) => this.completeTogether(result.task_id, result).catch(refusal);
-    const outcomes: (TaskRow | DomainError | null)[] = await Promise.all(results.map(together));
-    // One after the other: many of one run would wait for each other, each with a connection.
-    for (const [index, result] of results.entries()) {
-      outcomes[index] ??= await this.completeLocked(result.task_id, result).catch(refusal);
-    }
-    return outcomes.map((outcome) => (outcome instanceof DomainError ? outcome : null));
-  }
-
-  /** With others that come at the same time. Null: it must be done another way, which also tells why. */
-  private async completeTogether(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
-    const output = outputOf(dto);
-    const alone = this.inCompany.delete(dto.lease_token) ? null : await this.completeAlone(task_id, dto, output);
-    return alone ?? this.completeInRun(task_id, dto, output);
-  }
-
-  /** A task of which nobody else has to hear. */
-  private async completeAlone(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
-    const { lease_token, quality_score = null, metrics = {} } = dto;
-    const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
-    const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
-    const result = { task_id, lease_token, output, quality_score, metrics: JSON.stringify(metrics) };
-    const done = await this.completions.add({ ...result, ...event, goesAlone });
-    if (!done) return null;
-    actAsAgent(done.assigned_agent_id!);
-    this.commits.signal();
-    this.noteCompleted(done.assigned_agent_id!);
-    return done;
-  }
-
-  /** A task whose run may go on. */
-  private completeInRun(task_id: string, dto: CompleteTaskDto, output: string): Promise<TaskRow | null> {
-    const goesAlone = (dto.quality_score ?? null) !== null || output.length > LARGE_OUTPUT;
-    return this.completionsInRuns.add({ task_id, dto, output, goesAlone, context: currentContext() });
-  }
-
-  /** Whatever the task is in: it is locked, looked at, and then completed. */
-  private completeLocked(id: string, { lease_token, output = null, quality_score, metrics }: CompleteTaskDto) {
-    return this.withLease(id, lease_token, ENDED_AS.completed, (tx, task) =>
-      this.lifecycle.complete(tx, task, { output, quality_score: quality_score ?? undefined, metrics }),
-    );
-  }
-
-  private completeInRuns(completions: CompletionInRun[]): Promise<(TaskRow | null)[]> {
-    return this.unitOfWork.run(async (tx) => {
-      if (completions.length > 1) await this.database.query(WAIT_SHORTLY);
-      const rows = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE_IN_RUNS, [
-        completions.map(({ task_id }) => task_id),
-        completions.map(({ dto }) => dto.lease_token),
-        completions.map(({ output }) => output),
-        completions.map(({ dto }) => dto.quality_score ?? null),
-      ]);
-      this.store.noteRunLocks(rows);
-      const byId = new Map(rows.map((row) => [row.id, row]));
-      const done = completions.flatMap(({ task_id, dto, context }) => {
-        const task = byId.get(task_id);
-        return task?.ended_lease_token === dto.lease_token ? [{ task, dto, context }] : [];
-      });
-      for (const { task, dto, context } of done)
-        continueIn(context, () => this.recordCompletion(tx, task, dto.metrics));
-      if (done.length > 0) tx.beforeCommit(() => this.closeBooks(done));
-      return completions.map(({ dto }) => done.find((each) => each.dto === dto)?.task ?? null);
-    });
-  }
-
-  private recordCompletion(tx: Transaction, task: TaskRow, metrics: Record<string, unknown> = {}): void {
-    const agent_id = task.assigned_agent_id!;
-    actAsAgent(agent_id);
-    tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
-    tx.afterCommit(() => this.noteCompleted(agent_id));
-  }
-
-  private async closeBooks(done: readonly { task: TaskRow; dto: CompleteTaskDto }[]): Promise<void> {
-    await this.database.query(END_OF_COMPLETIONS, [
-      done.map(({ task }) => task.assigned_agent_id),
-      done.map(({ task }) => task.id),
-      done.map(({ task }) => task.actual_duration_minutes! * 60),
-      done.map(({ dto }) => dto.quality_score ?? null),
-    ]);
-  }
-
-  private noteInCompany(tasks: readonly TaskRow[]): void {
-    for (const { lease_token, run_id, workflow_id, has_dependents } of tasks) {
-      if (run_id !== null || workflow_id !== null || has_dependents) this.inCompany.add(lease_token!);
-    }
-    for (const oldest of this.inCompany) {
-      if (this.inCompany.size <= MOST_IN_COMPANY) return;
-      this.inCompany.delete(oldest);
-    }
-  }
-
-  private async completeAll(completions: Completion[]): Promise<(TaskRow | null)[]> {
-    const all = <Name extends keyof Completion>(name: Name) => completions.map((completion) => completion[name]);
-    const results = [all('task_id'), all('lease_token'), all('output'), all('quality_score')];
-    const values = [...results, all('event_id'), all('metrics'), all('event_metadata')];
-    const rows = await this.database.query<TaskRow & Record<string, unknown>>(COMPLETE, values);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return completions.map(({ task_id, lease_token }) => {
-      const row = byId.get(task_id);
-      return row?.ended_lease_token === lease_token ? row : null;
-    });
-  }
-
   fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
-    return this.withLease(id, lease_token, ENDED_AS.failed, (tx, task) =>
+    return this.leases.end(id, lease_token, 'failed', (tx, task) =>
       this.lifecycle.failAttempt(tx, task, { error: { ...error, retryable }, retryable }),
     );
   }
 
   release(id: string, lease_token: string): Promise<TaskRow> {
-    return this.withLease(id, lease_token, ENDED_AS.released, (tx, task) => this.lifecycle.release(tx, task));
+    return this.leases.end(id, lease_token, 'released', (tx, task) => this.lifecycle.release(tx, task));
   }
 
   /** Takes back what silent agents held. Safe on all workers at once: each task is locked and looked at again. */
@@ -386,49 +215,10 @@ export class TaskDispatch {
     });
   }
 
-  /** Runs the work if the token is the task's lease; repeats the answer if this token ended the lease before. */
-  private withLease(
-    id: string,
-    token: string,
-    hasEndedSo: (task: Task) => boolean,
-    work: (tx: Transaction, task: Task) => Promise<void>,
-  ): Promise<TaskRow> {
-    return this.unitOfWork.run(async (tx) => {
-      const task = await this.store.lock(tx, id);
-      const isRepeated = task.ended_lease_token === token && task.lease_token === null && hasEndedSo(task);
-      if (isRepeated) return this.store.get(id);
-      const isInTime = task.deadline_at === null || task.deadline_at > (await this.store.now());
-      if (task.lease_token !== token || task.status !== TaskStatus.InProgress || !isInTime) throw new LeaseLost(id);
-      const agent_id = task.assigned_agent_id!;
-      actAsAgent(agent_id);
-      await work(tx, task);
-      tx.afterCommit(() => this.presence.note(agent_id));
-      const [row] = await this.database.query<TaskRow & Record<string, unknown>>(REMEMBER_LEASE, [id, token]);
-      return row!;
-    });
-  }
-
-  private noteCompleted(agent_id: string): void {
-    this.presence.note(agent_id);
-    this.presence.noteFinished(agent_id);
-  }
-
-  private async leaseLost(id: string): Promise<Error> {
-    await this.store.get(id);
-    return new LeaseLost(id);
-  }
-
   /** It asks for work and has none: it is there, and it is idle. */
   private async noteIdle({ agent_id, my_status }: Worker): Promise<void> {
     this.presence.note(agent_id);
     if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
     if (my_status === AgentStatus.Busy) await this.agents.noteIdle(agent_id);
   }
-}
-
-/** As JSON. Throws InvalidInput when it is too large. */
-function outputOf({ output = null }: CompleteTaskDto): string {
-  const text = JSON.stringify(output);
-  if (Buffer.byteLength(text) <= MAX_OUTPUT_BYTES) return text;
-  throw new InvalidInput([{ pointer: '/output', detail: `must not be larger than ${MAX_OUTPUT_BYTES} bytes` }]);
 }

@@ -4,7 +4,7 @@ import { Database, statement } from '../platform/database/database.js';
 import { Gather, TooMuchTogether } from '../platform/database/gather.js';
 import { openScope } from '../platform/database/transaction-scope.js';
 import { eventRow } from '../platform/events/event-rows.js';
-import { JsonText } from '../platform/http/json-text.js';
+import { JsonResource } from '../platform/http/json-text.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { Any, In } from 'typeorm';
 import { Task } from './task.entity.js';
@@ -78,10 +78,10 @@ export class TaskStore {
   }
 
   /** The task as clients see it, as JSON. */
-  async getJson(id: string): Promise<JsonText> {
+  async getJson(id: string): Promise<JsonResource> {
     const json = await this.readings.add(id);
     if (json === null) throw new TaskNotFound(id);
-    return new JsonText(json);
+    return new JsonResource(id, json);
   }
 
   /** In the order of the ids. */
@@ -157,7 +157,7 @@ export class TaskStore {
   }
 
   /** One task with its event. */
-  createOne(task: Task): Promise<TaskRow> {
+  createOne(task: Task): Promise<JsonResource> {
     return this.creations.add({ task, event: eventRow(new TaskCreated(task)) });
   }
 
@@ -192,12 +192,12 @@ export class TaskStore {
     return [];
   }
 
-  private async createAll(creations: Creation[]): Promise<TaskRow[]> {
+  private async createAll(creations: Creation[]): Promise<JsonResource[]> {
     const tasks = creations.map(({ task }) => task);
     const values = [JSON.stringify(tasks), JSON.stringify(creations.map(({ event }) => event))];
-    const rows = await this.database.query<TaskRow & Record<string, unknown>>(CREATE_TASKS, values);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return tasks.map(({ id }) => byId.get(id)!);
+    const rows = await this.database.query<{ id: string; json: string }>(CREATE_TASKS, values);
+    const byId = new Map(rows.map(({ id, json }) => [id, json]));
+    return tasks.map(({ id }) => new JsonResource(id, byId.get(id)!));
   }
 
   private async readAll(ids: string[]): Promise<(string | null)[]> {

@@ -10,6 +10,40 @@ export type TaskRow = Omit<Task, 'project' | 'assertCanMove' | 'prepare' | 'touc
   assigned_agent_name: string | null;
 };
 
+/** A task that was leased just now, as its agent sees it. */
+export interface LeasedTask {
+  id: string;
+  project_id: string | null;
+  lease_token: string;
+  lease_expires_at: Date;
+  attempt: number;
+  /** Its run, its workflow or other tasks have to hear of its end. */
+  is_in_company: boolean;
+  json: string;
+}
+
+/** A task that was completed just now. */
+export type CompletedTask = Pick<Task, 'id' | 'ended_lease_token'> & {
+  assigned_agent_id: string;
+  /** As clients see it, if that is wanted. */
+  json: string | null;
+};
+
+/** With what its event and its agent's books need. */
+export type CompletedInRun = CompletedTask &
+  Pick<
+    Task,
+    | 'project_id'
+    | 'workflow_id'
+    | 'run_id'
+    | 'step_key'
+    | 'title'
+    | 'status'
+    | 'progress_percentage'
+    | 'concurrency_key'
+    | 'attempt'
+  > & { seconds: number };
+
 /** The columns of {@link TaskRow}, from a row source with alias `t`. */
 export const TASK_COLUMNS = `t.*,
   ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
@@ -51,9 +85,7 @@ export const INSERT_TASKS = statement('insert_tasks', insertTasks('id, ready_at,
 export const CREATE_TASKS = statement(
   'create_tasks',
   `WITH created AS (${insertTasks('*')}), logged AS (${insertEvents('$2')})
-   SELECT t.*, '{}'::uuid[] AS dependencies, '{}'::uuid[] AS dependents,
-          (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name
-   FROM created t`,
+   SELECT t.id, ${TASK_JSON} AS json FROM created t`,
 );
 
 /** An event row about the task `alias`, as its class in `tasks.events.ts` would make it. */
@@ -254,10 +286,10 @@ const leasing = (candidates: string): string => `
    SELECT me.id AS agent_id, me.type AS my_type, me.status AS my_status, me.project_id AS my_project_id,
           me.is_draining AS my_draining, me.capabilities AS my_capabilities, me.free_slots AS my_free_slots,
           (SELECT count(*) FROM leased) < (SELECT count(*) FROM candidates c WHERE c.concurrency_key IS NOT NULL)
-            AS is_contended, t.*,
-          ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
-          ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1) AS dependents,
-          (SELECT a.name FROM agents a WHERE a.id = $1) AS assigned_agent_name
+            AS is_contended,
+          t.id, t.project_id, t.lease_token, t.lease_expires_at, t.attempt,
+          (t.run_id IS NOT NULL OR t.workflow_id IS NOT NULL OR t.has_dependents) AS is_in_company,
+          CASE WHEN t.id IS NOT NULL THEN ${TASK_JSON} END AS json
    FROM me LEFT JOIN leased t ON true
    ORDER BY t.n`;
 
@@ -276,8 +308,12 @@ const completing = (result: string): string => `
     FROM (${result}) AS result
     WHERE t.id = result.task_id AND t.lease_token = result.lease_token AND t.status = 'in_progress'
       AND (t.deadline_at IS NULL OR t.deadline_at > now()) AND NOT t.has_dependents
-    RETURNING t.*, result.quality_score AS score, result.event_id, result.metrics, result.event_metadata
+    RETURNING t.*, result.quality_score AS score, result.is_shown, result.event_id, result.metrics,
+      result.event_metadata
   )`;
+
+/** The columns of {@link CompletedTask}, from row source `t`. */
+const COMPLETED = `t.id, t.ended_lease_token, t.assigned_agent_id, CASE WHEN t.is_shown THEN ${TASK_JSON} END AS json`;
 
 /** Closes the agents' books on completed tasks: row source `done` has `agent_id`, `id`, `seconds` and `score`. */
 const endOfCompletions = (done: string): string =>
@@ -288,15 +324,15 @@ const endOfCompletions = (done: string): string =>
 
 /**
  * Completes tasks of which nobody but the agents has to hear: no run, no dependents. Lists of the same length: $1 tasks,
- * $2 leases, $3 outputs, $4 quality scores (one per agent at most), $5 event ids, $6 metrics and $7 metadata of the
- * events. A task without a row needs another way, which also tells why.
+ * $2 leases, $3 outputs, $4 quality scores (one per agent at most), $5 whether it is shown, $6 event ids, $7 metrics and
+ * $8 metadata of the events. A task without a row needs another way, which also tells why.
  */
 export const COMPLETE = statement(
   'complete_tasks',
   `WITH ${completing(
     `SELECT given.*
-     FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::uuid[], $6::jsonb[], $7::jsonb[])
-       AS given (task_id, lease_token, output, quality_score, event_id, metrics, event_metadata)
+     FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::boolean[], $6::uuid[], $7::jsonb[], $8::jsonb[])
+       AS given (task_id, lease_token, output, quality_score, is_shown, event_id, metrics, event_metadata)
      -- One whose row, or agent's row, somebody is changing goes the other way, and only its agent waits.
      CROSS JOIN LATERAL (
        SELECT FROM tasks t JOIN agents a ON a.id = t.assigned_agent_id
@@ -312,10 +348,10 @@ export const COMPLETE = statement(
        d.event_id
      FROM done d
    )
-   SELECT ${TASK_COLUMNS} FROM done t`,
+   SELECT ${COMPLETED} FROM done t`,
 );
 
-/** Completes tasks of runs, which are locked before them; their events and their agents' books are the caller's. $1-$4 as above. */
+/** Completes tasks of runs, which are locked before them; their events and their agents' books are the caller's. $1-$5 as above. */
 export const COMPLETE_IN_RUNS = statement(
   'complete_tasks_of_runs',
   `WITH locked AS MATERIALIZED (
@@ -323,11 +359,13 @@ export const COMPLETE_IN_RUNS = statement(
        SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs
    ), ${completing(
      `SELECT given.*, NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
-      FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[])
-        AS given (task_id, lease_token, output, quality_score)
+      FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::boolean[])
+        AS given (task_id, lease_token, output, quality_score, is_shown)
       CROSS JOIN (SELECT count(*) FROM locked) AS run`,
    )}
-   SELECT ${TASK_COLUMNS} FROM done t`,
+   SELECT ${COMPLETED}, t.project_id, t.workflow_id, t.run_id, t.step_key, t.title, t.status, t.progress_percentage,
+     t.concurrency_key, t.attempt, extract(epoch FROM now() - t.started_at)::float8 AS seconds
+   FROM done t`,
 );
 
 /**

@@ -53,8 +53,8 @@ export class TasksController {
   @ApiOperation({ operationId: 'create_task', summary: 'Create a task' })
   @ApiCreatedResponse({ type: TaskResponse })
   @ApiErrors('invalid', 'conflict')
-  async create(@Body() dto: CreateTaskDto): Promise<TaskResponse> {
-    return TaskResponse.from(await this.tasks.create(dto));
+  create(@Body() dto: CreateTaskDto): Promise<JsonText> {
+    return this.tasks.create(dto);
   }
 
   @Get('stats/summary')

@@ -3,9 +3,11 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { AgentsModule } from '../agents/agents.module.js';
 import { ProjectsModule } from '../projects/projects.module.js';
 import { ConcurrencySlot } from './concurrency-slot.entity.js';
+import { HeldLeases } from './held-leases.js';
 import { LeaseWaiters } from './lease-waiters.js';
 import { LeasesController } from './leases.controller.js';
 import { NextReady } from './next-ready.js';
+import { TaskCompletions } from './task-completions.js';
 import { TaskDependencies } from './task-dependencies.js';
 import { TaskDependency } from './task-dependency.entity.js';
 import { TaskDispatch } from './task-dispatch.js';
@@ -30,6 +32,8 @@ import { TasksService } from './tasks.service.js';
     TaskLifecycle,
     TaskDependencies,
     TaskDispatch,
+    TaskCompletions,
+    HeldLeases,
     TaskRemoval,
     LeaseWaiters,
     NextReady,

@@ -9,7 +9,7 @@ import { InvalidInput, UnknownReference } from '../platform/errors/common.errors
 import { CommitSignal } from '../platform/events/commit-signal.js';
 import { EventHistory } from '../platform/events/event-history.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
-import { JsonText } from '../platform/http/json-text.js';
+import { type JsonResource, JsonText } from '../platform/http/json-text.js';
 import { mapPage, type Page, type PageQuery } from '../platform/http/page.js';
 import type { UpdateTaskProgressDto, UpdateTaskStatusDto } from './dto/change-task.dto.js';
 import type { CreateTaskDto } from './dto/create-task.dto.js';
@@ -84,7 +84,7 @@ export class TasksService {
     return this.history.ofTask(id, query);
   }
 
-  async create(dto: CreateTaskDto): Promise<TaskRow> {
+  async create(dto: CreateTaskDto): Promise<JsonResource> {
     const { dependencies = [] } = dto;
     const title = titleOf(dto);
     if (title === undefined) throw new InvalidInput([{ pointer: '/title', detail: 'is required' }]);
@@ -98,13 +98,13 @@ export class TasksService {
     });
     return this.unlessUnknownProject(task.project_id, async () => {
       if (dependencies.length === 0 && task.workflow_id === null) {
-        const row = await this.store.createOne(task);
+        const created = await this.store.createOne(task);
         this.commits.signal();
-        return row;
+        return created;
       }
       return this.unitOfWork.run(async (tx) => {
         await this.insert(tx, task, dependencies);
-        return this.store.get(task.id);
+        return this.store.getJson(task.id);
       });
     });
   }

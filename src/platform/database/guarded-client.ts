@@ -19,7 +19,9 @@ export class GuardedClient extends pg.Client {
     const scope = openScope();
     if (scope && scope.client !== this) throw new QueryOutsideTransaction(statementText(args[0]));
     const send = () => (super.query as (...args: unknown[]) => unknown)(...args);
-    return scope && typeof args.at(-1) !== 'function' ? this.inTurn(send as () => Promise<unknown>) : send();
+    const isPromised = typeof args.at(-1) !== 'function';
+    // Also the COMMIT, when a strand did not wait for its last statement.
+    return isPromised && (scope || this.lastTurn) ? this.inTurn(send as () => Promise<unknown>) : send();
   }
 
   /** Strands of one transaction may speak at the same time; `pg` wants one statement after the other. */

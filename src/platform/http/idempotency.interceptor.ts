@@ -6,6 +6,7 @@ import { Database, statement } from '../database/database.js';
 import { UnitOfWork } from '../database/unit-of-work.js';
 import { InvalidInput } from '../errors/common.errors.js';
 import { IdempotencyKeyInUse, IdempotencyKeyReused } from './http.errors.js';
+import { toJson } from './json-text.js';
 import { NothingYet } from './nothing-yet.js';
 import { pathOf } from './version.js';
 
@@ -77,7 +78,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       if (kept) return replay(kept, request_hash, reply);
 
       const result: unknown = await lastValueFrom(next.handle());
-      const body = result === undefined ? '' : JSON.stringify(result);
+      const body = result === undefined ? '' : toJson(result);
       const headers = Object.fromEntries(
         KEPT_HEADERS.map((name) => [name, reply.getHeader(name)]).filter(([, value]) => value !== undefined),
       ) as Record<string, string>;

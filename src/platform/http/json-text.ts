@@ -13,6 +13,16 @@ export class JsonText {
   }
 }
 
+/** One resource as JSON, by its id. */
+export class JsonResource extends JsonText {
+  constructor(
+    readonly id: string,
+    text: string,
+  ) {
+    super(text);
+  }
+}
+
 /** How all answers are written. */
 export const toJson = (payload: unknown): string =>
   payload instanceof JsonText ? payload.text : JSON.stringify(payload);

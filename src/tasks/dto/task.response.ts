@@ -259,11 +259,6 @@ export class LeasedTaskResponse {
 
   @ApiProperty({ type: LeaseResponse })
   lease: LeaseResponse;
-
-  static from(row: TaskRow): LeasedTaskResponse {
-    const lease = { token: row.lease_token!, expires_at: row.lease_expires_at!, attempt: row.attempt };
-    return { task: TaskResponse.from(row), lease };
-  }
 }
 
 /** What became of one result of several. */
