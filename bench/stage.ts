@@ -72,6 +72,8 @@ export class Stage {
     const environment = {
       ENVIRONMENT: 'production',
       LOG_LEVEL: 'warning',
+      // All that asks here has one address, and nobody else has limits.
+      ENABLE_RATE_LIMITING: 'false',
       DATABASE_URL: this.database_url,
       DATABASE_POOL_SIZE: POOL_SIZE,
       REDIS_URL: this.services.redis_url,

@@ -7,6 +7,7 @@ import { DatabaseModule } from './platform/database/database.module.js';
 import type { DatabasePool } from './platform/database/database-pool.js';
 import { EventsModule } from './platform/events/events.module.js';
 import { HttpModule } from './platform/http/http.module.js';
+import { LimitsModule } from './platform/limits/limits.module.js';
 import { QueuesModule } from './platform/queues/queues.module.js';
 import { SocketsModule } from './platform/sockets/sockets.module.js';
 import { ProjectsModule } from './projects/projects.module.js';
@@ -30,6 +31,7 @@ export class AppModule {
         EventsModule,
         QueuesModule.forRoot(environment, pool),
         HttpModule,
+        LimitsModule.forRoot(environment),
         SocketsModule,
 
         ProjectsModule,

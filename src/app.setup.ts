@@ -14,6 +14,8 @@ import { PAGE_HEADERS } from './platform/http/page.interceptor.js';
 import { ProblemFilter } from './platform/http/problem.filter.js';
 import { addRequestHooks, requestId } from './platform/http/request-hooks.js';
 import { RouteTable } from './platform/http/route-table.js';
+import { serverLimits } from './platform/http/server-limits.js';
+import { RATE_LIMIT_HEADERS } from './platform/limits/rate-limit.guard.js';
 import { Log } from './platform/logging/logger.js';
 import { SocketAdapter } from './platform/sockets/socket-adapter.js';
 
@@ -21,7 +23,14 @@ import { SocketAdapter } from './platform/sockets/socket-adapter.js';
 const OUTSIDE_API = ['/', 'health', 'health/detailed', 'health/ready', 'health/z', 'healthz', 'api/health', 'metrics'];
 
 /** What a page in a browser may read: with credentials a `*` would stand for no header at all. */
-const EXPOSED_HEADERS = [...PAGE_HEADERS, 'X-Request-Id', 'Location', 'Idempotency-Replayed', 'Retry-After'];
+const EXPOSED_HEADERS = [
+  ...PAGE_HEADERS,
+  ...RATE_LIMIT_HEADERS,
+  'X-Request-Id',
+  'Location',
+  'Idempotency-Replayed',
+  'Retry-After',
+];
 
 /** The application with everything that its clients meet, but not listening yet: shared by main.ts and the tests. */
 export async function createApp(
@@ -34,6 +43,8 @@ export async function createApp(
     // Pipes judge parameters; Node has bounded the whole URL already.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 65_536 },
     genReqId: requestId,
+    ...serverLimits(environment),
+    trustProxy: environment.trusted_proxies.length > 0 && environment.trusted_proxies,
     skipMiddie: true,
     // Idle connections must not keep a stopping server alive.
     forceCloseConnections: 'idle' as never,

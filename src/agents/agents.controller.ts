@@ -15,6 +15,7 @@ import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, 
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { mapPage, type Page } from '../platform/http/page.js';
+import { LimitedAs } from '../platform/limits/limit-class.js';
 import { AgentPresence } from './agent-presence.js';
 import { AgentRef, ApiAgentRef } from './agent-ref.decorator.js';
 import { AgentsService } from './agents.service.js';
@@ -112,6 +113,7 @@ export class AgentsController {
   }
 
   @Post(':id/heartbeat')
+  @LimitedAs('lease')
   @HttpCode(HttpStatus.OK)
   @ApiAgentRef()
   @ApiOperation({

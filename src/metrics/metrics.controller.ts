@@ -1,10 +1,12 @@
 import { Controller, Get, Header, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Unlimited } from '../platform/limits/limit-class.js';
 import { MetricsService } from './metrics.service.js';
 
 /** What Prometheus asks, every few seconds. Not in the OpenAPI document, which is for clients; see docs/operations.md. */
 @ApiExcludeController()
+@Unlimited()
 @Controller({ path: 'metrics', version: VERSION_NEUTRAL })
 export class MetricsController {
   constructor(private readonly metrics: MetricsService) {}

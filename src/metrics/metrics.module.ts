@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { EventMetrics } from './event-metrics.js';
 import { HttpMetrics } from './http-metrics.js';
+import { LimitMetrics } from './limit-metrics.js';
 import { MetricsController } from './metrics.controller.js';
 import { MetricsServer } from './metrics-server.js';
 import { MetricsService } from './metrics.service.js';
@@ -10,6 +11,15 @@ import { QueueReader } from './queue-reader.js';
 
 @Module({
   controllers: [MetricsController],
-  providers: [MetricsService, MetricsServer, HttpMetrics, EventMetrics, NodeMetrics, QueueReader, QueueMetrics],
+  providers: [
+    MetricsService,
+    MetricsServer,
+    HttpMetrics,
+    EventMetrics,
+    NodeMetrics,
+    LimitMetrics,
+    QueueReader,
+    QueueMetrics,
+  ],
 })
 export class MetricsModule {}

@@ -4,6 +4,7 @@ import { ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagg
 import type { FastifyReply } from 'fastify';
 import { APP } from '../platform/config/app-info.js';
 import { DrainingAdapter } from '../platform/http/draining-adapter.js';
+import { Unlimited } from '../platform/limits/limit-class.js';
 import {
   ApiHealthResponse,
   DetailedHealthResponse,
@@ -18,6 +19,7 @@ const { name: service, version, description } = APP;
 
 /** What load balancers, orchestrators and people ask first. */
 @ApiTags('health')
+@Unlimited()
 @Controller({ version: VERSION_NEUTRAL })
 export class HealthController {
   constructor(

@@ -9,6 +9,7 @@ import { ApiErrors } from '../platform/http/api.decorators.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
 import { JsonText } from '../platform/http/json-text.js';
+import { LimitedAs } from '../platform/limits/limit-class.js';
 import { pathOf } from '../platform/http/version.js';
 import {
   CompleteTaskDto,
@@ -26,6 +27,7 @@ import { TaskDispatch } from './task-dispatch.js';
 
 /** How agents get tasks and give their results. */
 @ApiTags('leases')
+@LimitedAs('lease')
 @Controller({ path: 'tasks', version: ['1', '2', VERSION_NEUTRAL] })
 export class LeasesController {
   constructor(

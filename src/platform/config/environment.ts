@@ -1,5 +1,5 @@
 import { IsBoolean, IsIn, IsString, Matches } from 'class-validator';
-import { IsOptionalUrl, IsOrigins, IsWhole, readOrigins } from './variable-rules.js';
+import { IsAddresses, IsOptionalUrl, IsOrigins, IsWhole, readAddresses, readOrigins } from './variable-rules.js';
 
 /** Every variable that Flightdeck reads, with its default. `.env.example` lists the same, in the same order. */
 export class Environment {
@@ -72,6 +72,66 @@ export class Environment {
   @IsWhole(1024, 104_857_600)
   BODY_LIMIT_BYTES: number = 1_048_576;
 
+  /** Proxies whose X-Forwarded-For is believed: a comma list of addresses and networks, e.g. 10.0.0.0/8. Empty: none. */
+  @IsAddresses()
+  TRUST_PROXY: string = '';
+
+  /** Limit how much one caller may ask for. Not given: true in production. */
+  @IsBoolean()
+  ENABLE_RATE_LIMITING: boolean = false;
+
+  /** Reading requests that one key, or without keys one address, may make per minute; 0: any number. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_READ_PER_MINUTE: number = 60_000;
+
+  /** The same of requests that change something. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_WRITE_PER_MINUTE: number = 30_000;
+
+  /** The same of uploads. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_UPLOAD_PER_MINUTE: number = 600;
+
+  /** The same of what agents send to get, keep and finish tasks, and to say that they are there. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_LEASE_PER_MINUTE: number = 300_000;
+
+  /** The same of attempts to log in. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_LOGIN_PER_MINUTE: number = 60;
+
+  /** Sockets that one address may open per minute; 0: any number. */
+  @IsWhole(0, 1_000_000_000)
+  RATE_LIMIT_SOCKET_PER_MINUTE: number = 6_000;
+
+  /** Sockets that one address may have open at a node; 0: any number. */
+  @IsWhole(0, 1_000_000)
+  SOCKETS_PER_ADDRESS: number = 2_000;
+
+  /** How long a client may take to send the headers of a request, or its first byte, in seconds. */
+  @IsWhole(1, 3_600)
+  HTTP_HEADERS_TIMEOUT_SECONDS: number = 20;
+
+  /** How long a client may take to send a whole request, in seconds. */
+  @IsWhole(1, 86_400)
+  HTTP_REQUEST_TIMEOUT_SECONDS: number = 60;
+
+  /** How long nothing may come or go on a connection while a request is under way, in seconds: longer than a long poll. */
+  @IsWhole(45, 86_400)
+  HTTP_IDLE_TIMEOUT_SECONDS: number = 120;
+
+  /** How long a connection is kept for the next request, in seconds: longer than a proxy in front keeps it. */
+  @IsWhole(1, 3_600)
+  HTTP_KEEP_ALIVE_SECONDS: number = 72;
+
+  /** Average lag of the event loop beyond which new work is refused with 503; 0: never. Not given: 1000 in production. */
+  @IsWhole(0, 600_000)
+  OVERLOAD_EVENT_LOOP_LAG_MS: number = 0;
+
+  /** Requests waiting for a connection to the database beyond which the same holds; 0: never. Not given: 500 in production. */
+  @IsWhole(0, 1_000_000)
+  OVERLOAD_POOL_QUEUE: number = 0;
+
   /** Silence after which an agent counts as offline, in seconds. */
   @IsWhole(1, 86_400)
   AGENT_OFFLINE_AFTER_SECONDS: number = 15;
@@ -126,6 +186,10 @@ export class Environment {
 
   get host(): string {
     return this.HOST || (this.ENVIRONMENT === 'production' ? '0.0.0.0' : '127.0.0.1');
+  }
+
+  get trusted_proxies(): string[] {
+    return readAddresses(this.TRUST_PROXY);
   }
 
   get cors_origins(): string[] {

@@ -120,6 +120,40 @@ describe('the environment', () => {
     expect(readEnvironment({ ENVIRONMENT: 'production', SHUTDOWN_GRACE_SECONDS: '0' }).SHUTDOWN_GRACE_SECONDS).toBe(0);
   });
 
+  it.each([
+    ['ENABLE_RATE_LIMITING', false, true, 'false', false],
+    ['OVERLOAD_EVENT_LOOP_LAG_MS', 0, 1_000, '0', 0],
+    ['OVERLOAD_POOL_QUEUE', 0, 500, '50', 50],
+  ] as const)('protects itself in production, unless %s says otherwise', (name, usual, inProduction, given, own) => {
+    expect(readEnvironment({})[name]).toBe(usual);
+    expect(readEnvironment({ ENVIRONMENT: 'production' })[name]).toBe(inProduction);
+    expect(readEnvironment({ ENVIRONMENT: 'production', [name]: given })[name]).toBe(own);
+  });
+
+  it('knows proxies by addresses and networks', () => {
+    expect(readEnvironment({ TRUST_PROXY: '10.0.0.1, 10.1.0.0/16,2001:db8::/32' }).trusted_proxies).toEqual([
+      '10.0.0.1',
+      '10.1.0.0/16',
+      '2001:db8::/32',
+    ]);
+    expect(readEnvironment({}).trusted_proxies).toEqual([]);
+  });
+
+  it.each([
+    'true',
+    '*',
+    '1',
+    'loopback',
+    'proxy.example',
+    '10.0.0.0/33',
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.1/',
+    '10.0.0.1;10.0.0.2',
+  ])('trusts no proxy that is called %s', (TRUST_PROXY) => {
+    expect(mistakesOf({ TRUST_PROXY })).toEqual([expect.stringMatching(/^TRUST_PROXY must be a comma list/)]);
+  });
+
   it('listens on the loopback, except in production', () => {
     expect(readEnvironment({}).host).toBe('127.0.0.1');
     expect(readEnvironment({ ENVIRONMENT: 'test' }).host).toBe('127.0.0.1');

@@ -4,8 +4,16 @@ import { Environment } from './environment.js';
 /** Older names of variables; the newer one wins when both are given. */
 const ALIASES: Record<string, string> = { ENVIRONMENT: 'ENV', HOST: 'API_HOST', PORT: 'API_PORT' };
 
-/** Load balancers ask every second or two whether a node is ready, and believe the second no. */
-const PRODUCTION_GRACE_SECONDS = 5;
+/** What else is the default there. */
+const IN_PRODUCTION: Partial<Environment> = {
+  LOG_FORMAT: 'json',
+  // Load balancers ask every second or two whether a node is ready, and believe the second no.
+  SHUTDOWN_GRACE_SECONDS: 5,
+  ENABLE_RATE_LIMITING: true,
+  // Far beyond what is slow: whose turns take a second can no longer be asked how it is.
+  OVERLOAD_EVENT_LOOP_LAG_MS: 1_000,
+  OVERLOAD_POOL_QUEUE: 500,
+};
 
 /** All that is wrong with the environment, in one message for the person who starts the server. */
 export class BadEnvironment extends Error {
@@ -23,8 +31,9 @@ export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
   }
   if (environment.DEBUG && !source.LOG_LEVEL?.trim()) environment.LOG_LEVEL = 'debug';
   if (environment.ENVIRONMENT === 'production') {
-    if (!source.LOG_FORMAT?.trim()) environment.LOG_FORMAT = 'json';
-    if (!source.SHUTDOWN_GRACE_SECONDS?.trim()) environment.SHUTDOWN_GRACE_SECONDS = PRODUCTION_GRACE_SECONDS;
+    for (const [name, value] of Object.entries(IN_PRODUCTION)) {
+      if (!source[name]?.trim()) Object.assign(environment, { [name]: value });
+    }
   }
 
   const errors = validateSync(environment, { stopAtFirstError: true });

@@ -1,5 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { IsInt, Max, Min, ValidateBy } from 'class-validator';
+import { isIP } from 'node:net';
 
 /** In this order: of a word, the bounds have nothing to say. */
 export const IsWhole = (min: number, max: number): PropertyDecorator =>
@@ -47,3 +48,25 @@ function parseList(text: string): string[] | null {
 
 const isOrigin = (text: string): boolean =>
   text === '*' || (/^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text);
+
+/** A comma list of IP addresses and networks. Not everyone: that would be no list of whom to trust. */
+export const IsAddresses = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isAddresses',
+    validator: {
+      validate: (value: string) => readAddresses(value).every(isNetwork),
+      defaultMessage: (args) => `${args!.property} must be a comma list of addresses and networks such as 10.0.0.0/8`,
+    },
+  });
+
+export const readAddresses = (text: string): string[] =>
+  text
+    .split(',')
+    .map((address) => address.trim())
+    .filter((address) => address !== '');
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (bits === undefined || (Number(bits) > 0 && Number(bits) <= (version === 4 ? 32 : 128)));
+}

@@ -1,6 +1,7 @@
 import { HttpStatus, type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { LIST_OF, problemResponse } from '../http/api.decorators.js';
+import { UNLIMITED } from '../limits/limit-class.js';
 import { ANY_TYPE } from '../http/response-fields.js';
 import { PAGE_HEADERS } from '../http/page.interceptor.js';
 import { APP } from '../config/app-info.js';
@@ -26,6 +27,7 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
       if (!operation.operationId) continue;
       finish(path, operation, document);
       for (const status of refusalsOf(path, method)) operation.responses[status] ??= problemResponse(status);
+      limit(operation);
     }
   }
   for (const schema of Object.values(document.components!.schemas!)) untypeAnyJson(schema as Schema);
@@ -40,6 +42,19 @@ function refusalsOf(path: string, method: string): HttpStatus[] {
     ...(hasBody || path.includes('{') ? [HttpStatus.BAD_REQUEST] : []),
     ...(hasBody ? [HttpStatus.PAYLOAD_TOO_LARGE, HttpStatus.UNSUPPORTED_MEDIA_TYPE] : []),
   ];
+}
+
+/** How a caller is told that it has reached its limit. Every other answer tells how far that is: docs/operations.md. */
+function limit(operation: Operation): void {
+  const isLimited = operation[UNLIMITED] !== true;
+  delete operation[UNLIMITED];
+  if (!isLimited) return;
+  operation.responses[HttpStatus.TOO_MANY_REQUESTS] ??= {
+    ...problemResponse(HttpStatus.TOO_MANY_REQUESTS),
+    headers: { 'Retry-After': { description: 'In seconds', schema: { type: 'string' } } },
+  };
+  // New work is refused in an overload, whatever it is.
+  operation.responses[HttpStatus.SERVICE_UNAVAILABLE] ??= problemResponse(HttpStatus.SERVICE_UNAVAILABLE);
 }
 
 interface Schema {

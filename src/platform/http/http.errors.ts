@@ -59,6 +59,21 @@ export class HeadersTooLarge extends HttpException {
   }
 }
 
+export class TooManyHeaders extends HttpException {
+  constructor(limit: number) {
+    super(`The request has more than ${limit} headers`, 431, { errorCode: 'too_many_headers' });
+  }
+}
+
+export class TooManyParameters extends DomainError {
+  readonly kind = 'invalid';
+  readonly code = 'too_many_parameters';
+
+  constructor(limit: number) {
+    super(`The URL has more than ${limit} parameters`, { limit });
+  }
+}
+
 export class BodyEncoded extends HttpException {
   constructor(encoding: string) {
     super(`A body must be sent as it is, without Content-Encoding: ${encoding}`, HttpStatus.UNSUPPORTED_MEDIA_TYPE, {

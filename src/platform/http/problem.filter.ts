@@ -14,7 +14,8 @@ import { RouteNotFound } from './http.errors.js';
 import type { RouteTable } from './route-table.js';
 import { pathOf } from './version.js';
 
-const RETRY_AFTER_SECONDS = '1';
+/** Of what is away, and does not say itself how long. */
+const RETRY_AFTER_SECONDS = 1;
 
 /** Turns whatever was thrown into a problem document. */
 @Catch()
@@ -37,7 +38,8 @@ export class ProblemFilter implements ExceptionFilter {
       request.id,
     );
     if (is_unexpected) this.logger.error(`${request.method} ${path} failed`, thrown);
-    if (status === HttpStatus.SERVICE_UNAVAILABLE) reply.header('Retry-After', RETRY_AFTER_SECONDS);
+    const retry_after = retryAfterOf(status, body);
+    if (retry_after !== null) reply.header('Retry-After', retry_after);
     if (status === HttpStatus.PAYLOAD_TOO_LARGE) reply.header('Connection', 'close');
     // A malformed URL passes no hook.
     reply.header('X-Request-Id', request.id);
@@ -61,4 +63,10 @@ export class ProblemFilter implements ExceptionFilter {
       errorCode: 'method_not_allowed',
     });
   }
+}
+
+/** In seconds; null for what is no better later. */
+export function retryAfterOf(status: HttpStatus, body: Readonly<Record<string, unknown>>): string | null {
+  if (typeof body.retry_after_seconds === 'number') return String(body.retry_after_seconds);
+  return status === HttpStatus.SERVICE_UNAVAILABLE ? String(RETRY_AFTER_SECONDS) : null;
 }

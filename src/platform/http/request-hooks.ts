@@ -5,9 +5,10 @@ import { currentContext, type RequestContext, runInContext } from '../context/re
 import { newId } from '../database/new-id.js';
 import { InvalidInput } from '../errors/common.errors.js';
 import type { Shutdown } from './draining-adapter.js';
-import { ServerStopping } from './http.errors.js';
+import { ServerStopping, TooManyHeaders, TooManyParameters } from './http.errors.js';
 import { isText } from './json-body.js';
 import { addRequestLog } from './request-log.js';
+import { MOST_HEADERS, MOST_PARAMETERS } from './server-limits.js';
 import { pathOf } from './version.js';
 
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -36,6 +37,12 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
     done(shutdown.isDraining && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
   });
 
+  fastify.addHook('onRequest', ({ raw, query }, _reply, done) => {
+    // Names and values take turns there.
+    if (raw.rawHeaders.length > 2 * MOST_HEADERS) return done(new TooManyHeaders(MOST_HEADERS));
+    done(hasMoreThan(query as object, MOST_PARAMETERS) ? new TooManyParameters(MOST_PARAMETERS) : undefined);
+  });
+
   // Not earlier: reading the body leaves the asynchronous context.
   fastify.addHook('preValidation', (request, _reply, done) => {
     assertTextQuery(request);
@@ -55,6 +62,16 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
 
   // One that was refused before its body was read has none.
   addRequestLog(fastify, environment, (request) => contexts.get(request) ?? originOf(request));
+}
+
+/** One that comes a thousand times is a list of so many. */
+function hasMoreThan(query: object, limit: number): boolean {
+  let count = 0;
+  for (const value of Object.values(query)) {
+    count += Array.isArray(value) ? value.length : 1;
+    if (count > limit) return true;
+  }
+  return false;
 }
 
 function assertTextQuery({ query, params }: FastifyRequest): void {

@@ -1,7 +1,16 @@
 import { Redis } from 'ioredis';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import type { Environment } from '../config/environment.js';
 import { StartupError } from '../errors/startup-error.js';
 
 const ANSWERS_WITHIN_MS = 5_000;
+
+/** What our keys begin with. Servers on other databases may share the Redis, but not what these keep in it. */
+export function redisPrefix({ DATABASE_URL, DATA_DIR }: Environment): string {
+  const database = DATABASE_URL === '' ? [hostname(), resolve(DATA_DIR)] : [new URL(DATABASE_URL).pathname.slice(1)];
+  return ['flightdeck', ...database].join(':');
+}
 
 /** Throws a StartupError when nothing usable answers. BullMQ is patient instead, as it must be with later outages. */
 export async function assertRedisAnswers(url: string): Promise<void> {

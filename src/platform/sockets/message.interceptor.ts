@@ -1,14 +1,20 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import { Observable } from 'rxjs';
 import type { Socket } from 'socket.io';
 import { Environment } from '../config/environment.js';
 import { runInContext } from '../context/request-context.js';
+import { addressReader } from '../http/client-address.js';
 import { spend } from './message-rate.js';
 
 /** Limits how fast one socket may send, and says who is acting. */
 @Injectable()
 export class MessageInterceptor implements NestInterceptor {
-  constructor(private readonly environment: Environment) {}
+  private readonly addressOf: (request: IncomingMessage) => string;
+
+  constructor(private readonly environment: Environment) {
+    this.addressOf = addressReader(environment);
+  }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     if (context.getType() !== 'ws') return next.handle();
@@ -18,7 +24,7 @@ export class MessageInterceptor implements NestInterceptor {
       source: 'user' as const,
       actor_type: 'user',
       endpoint: `socket ${context.switchToWs().getPattern()}`,
-      ip: socket.handshake.address,
+      ip: this.addressOf(socket.request),
     };
     return new Observable((subscriber) => runInContext(origin, () => next.handle().subscribe(subscriber)));
   }
