@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -27,6 +28,32 @@ const SORTS: Record<AgentSort, Sort> = {
   created_at: { expression: 'a.created_at', type: 'timestamptz' },
   updated_at: { expression: 'a.updated_at', type: 'timestamptz' },
 };
+
+/** What requests set, and not what dispatch and presence find out. */
+const SET_BY_REQUESTS = [
+  'key',
+  'name',
+  'type',
+  'status',
+  'description',
+  'runner',
+  'configuration',
+  'max_concurrent_tasks',
+  'project_id',
+  'tags',
+  'metadata',
+  'is_draining',
+  'current_task_id',
+  'current_task_title',
+  'tasks_completed',
+  'tasks_failed',
+  'avg_response_time',
+  'quality_score',
+  'improvement',
+  'processing_time_ms',
+  'error_count',
+  'uptime_override',
+] as const satisfies readonly (keyof Agent)[];
 
 /** Registers agents and keeps what is known of them. Whether they are there is the business of AgentPresence. */
 @Injectable()
@@ -212,7 +239,9 @@ export class AgentsService {
       const where = isUUID(ref) ? { id: ref } : { key: ref };
       const agent = await tx.manager.findOne(Agent, { where, lock: { mode: 'for_no_key_update' } });
       if (!agent) throw new AgentNotFound(ref);
+      const before = snapshot(agent);
       work(agent, tx);
+      tx.changed('agent', agent.id, changesSince(before, agent, SET_BY_REQUESTS));
       agent.touch();
       return tx.manager.save(agent);
     });

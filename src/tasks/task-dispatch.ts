@@ -5,7 +5,7 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { actAsAgent } from '../platform/context/request-context.js';
+import { actAsAgent, currentContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
@@ -225,6 +225,7 @@ export class TaskDispatch {
     const done = await this.completions.add({ ...result, ...event, goesAlone });
     if (!done) return null;
     actAsAgent(done.assigned_agent_id!);
+    currentContext().trace?.noteEvent(new TaskCompleted(done, TaskStatus.InProgress, done.attempt));
     this.commits.signal();
     this.noteCompleted(done.assigned_agent_id!);
     return done;

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { currentContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { eventRow } from '../platform/events/event-rows.js';
@@ -140,8 +141,11 @@ export class TaskStore {
   }
 
   /** One task with its event. */
-  createOne(task: Task): Promise<TaskRow> {
-    return this.creations.add({ task, event: eventRow(new TaskCreated(task)) });
+  async createOne(task: Task): Promise<TaskRow> {
+    const created = new TaskCreated(task);
+    const row = await this.creations.add({ task, event: eventRow(created) });
+    currentContext().trace?.noteEvent(created);
+    return row;
   }
 
   /** Many tasks, with one event each. */

@@ -1,6 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import { currentContext } from '../context/request-context.js';
+import type { Changed, Changes } from '../context/request-trace.js';
 import type { DomainEvent } from '../events/domain-event.js';
 import { INSERT_EVENTS, eventRows } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
@@ -15,6 +17,8 @@ export interface Transaction {
   record(event: DomainEvent): void;
   /** Like `record`, but the handlers run at once: for what they must do before the next statement. */
   announce(event: DomainEvent): Promise<void>;
+  /** Tells the audit of the request which fields differ; events tell what happened, and what may be large by name only. */
+  changed(kind: string, id: string, changes: Changes): void;
   /** Runs after the commit, in this process only: for waking what waits in memory. */
   afterCommit(action: () => void): void;
 }
@@ -74,6 +78,7 @@ export class UnitOfWork {
 class OpenTransaction implements Transaction {
   private readonly events: DomainEvent[] = [];
   private readonly handled = new Set<DomainEvent>();
+  private readonly changes: Changed[] = [];
   private readonly actions: (() => void)[] = [];
 
   constructor(
@@ -92,6 +97,10 @@ class OpenTransaction implements Transaction {
   async announce(event: DomainEvent): Promise<void> {
     this.record(event);
     await this.handle(event);
+  }
+
+  changed(kind: string, id: string, changes: Changes): void {
+    this.changes.push({ kind, id, changes });
   }
 
   afterCommit(action: () => void): void {
@@ -116,6 +125,9 @@ class OpenTransaction implements Transaction {
 
   /** The change is made: an action that fails must not let it look undone. */
   tellCommitted(): void {
+    const { trace } = currentContext();
+    for (const changed of this.changes) trace?.noteChanges(changed);
+    for (const event of this.events) trace?.noteEvent(event);
     for (const action of this.actions) {
       try {
         action();

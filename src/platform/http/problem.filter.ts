@@ -16,6 +16,11 @@ import { pathOf } from './version.js';
 
 const RETRY_AFTER_SECONDS = '1';
 
+const codes = new WeakMap<FastifyReply, string>();
+
+/** The code of the problem that the reply tells of; null when it is none. */
+export const problemCodeOf = (reply: FastifyReply): string | null => codes.get(reply) ?? null;
+
 /** Turns whatever was thrown into a problem document. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -36,6 +41,7 @@ export class ProblemFilter implements ExceptionFilter {
       path,
       request.id,
     );
+    codes.set(reply, body.code);
     if (is_unexpected) this.logger.error(`${request.method} ${path} failed`, thrown);
     if (status === HttpStatus.SERVICE_UNAVAILABLE) reply.header('Retry-After', RETRY_AFTER_SECONDS);
     if (status === HttpStatus.PAYLOAD_TOO_LARGE) reply.header('Connection', 'close');
