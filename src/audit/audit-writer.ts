@@ -1,5 +1,4 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Batch } from '../platform/database/batch.js';
 import { sqlStateOf } from '../platform/database/database-error.js';
 import { Database, statement } from '../platform/database/database.js';
@@ -61,15 +60,17 @@ export class AuditWriter implements OnApplicationShutdown {
   /** Resolves when the row is in the log, or is kept here because it cannot be written right now. Never fails. */
   async write(row: AuditRow): Promise<void> {
     if (this.isAway) return this.keep(row);
-    const written = this.batch.add(row).then(
-      () => undefined,
-      (error: unknown) => this.noteFailure(row, error),
-    );
-    const over = new AbortController();
-    await Promise.race([
-      written.finally(() => over.abort()),
-      sleep(LONGEST_WAIT_MS, undefined, { signal: over.signal }).catch(() => undefined),
-    ]);
+    await new Promise<void>((resolve) => {
+      const patience = setTimeout(resolve, LONGEST_WAIT_MS);
+      const settle = (): void => {
+        clearTimeout(patience);
+        resolve();
+      };
+      this.batch.add(row).then(settle, (error: unknown) => {
+        this.noteFailure(row, error);
+        settle();
+      });
+    });
   }
 
   /** Remembers the row, which follows as soon as the database takes it; beyond the bound it is lost, and counted. */

@@ -1,3 +1,5 @@
+import { oneLine } from '../platform/logging/one-line.js';
+
 /** What stands for what was cut out of a record. */
 export type Cut = { $cut: 'secret' } | { $cut: 'size'; bytes: number };
 
@@ -21,16 +23,9 @@ const SECRET_TEXTS = [
   /(?<=\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"']{0,200}:)[^\s/"']+(?=@)/gi,
 ];
 
-/** Beyond printing: CR, LF, escape sequences. In JSON they are escaped anyway; what shows it may not be so careful. */
-// oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
-
 /** A short text of the client, as one line without secrets. */
 export function safeText(text: string, most: number): string {
-  const line = maskSecretTexts(text.slice(0, most * 4).toWellFormed()).replace(
-    CONTROL,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const line = oneLine(maskSecretTexts(text.slice(0, most * 4).toWellFormed()));
   return line.length > most ? `${line.slice(0, most)}…` : line;
 }
 
