@@ -43,8 +43,8 @@ const WRITTEN = statement(
 export class AuditWriter implements OnApplicationShutdown {
   private readonly logger = new Logger('Audit');
   private readonly seldom = new SeldomWarning(this.logger);
-  // One lane: while a statement is under way, the next ones gather.
-  private readonly batch = new Batch((rows: AuditRow[]) => this.insert(rows), { most: ROWS, lanes: 1 });
+  // One lane: while a statement is under way, and for a moment after it, the next ones gather.
+  private readonly batch = new Batch((rows: AuditRow[]) => this.insert(rows), { most: ROWS, lanes: 1, rest_ms: 4 });
   private readonly loop = new WokenLoop(() => this.catchUp());
   private kept: AuditRow[] = [];
   private keptSize = 0;
@@ -57,19 +57,22 @@ export class AuditWriter implements OnApplicationShutdown {
     private readonly commits: CommitSignal,
   ) {}
 
-  /** Resolves when the row is in the log, or is kept here because it cannot be written right now. Never fails. */
-  async write(row: AuditRow): Promise<void> {
-    if (this.isAway) return this.keep(row);
-    await new Promise<void>((resolve) => {
-      const patience = setTimeout(resolve, LONGEST_WAIT_MS);
-      const settle = (): void => {
-        clearTimeout(patience);
-        resolve();
-      };
-      this.batch.add(row).then(settle, (error: unknown) => {
-        this.noteFailure(row, error);
-        settle();
-      });
+  /** Calls back when the row is in the log, or is kept here because it cannot be written right now. */
+  write(row: AuditRow, done: () => void): void {
+    if (this.isAway) {
+      this.keep(row);
+      return done();
+    }
+    let isDone = false;
+    const settle = (): void => {
+      clearTimeout(patience);
+      if (!isDone) done();
+      isDone = true;
+    };
+    const patience = setTimeout(settle, LONGEST_WAIT_MS);
+    this.batch.add(row).then(settle, (error: unknown) => {
+      this.noteFailure(row, error);
+      settle();
     });
   }
 

@@ -2,32 +2,32 @@ import type { Changes } from '../platform/context/request-trace.js';
 import type { DomainEvent, Severity } from '../platform/events/domain-event.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
 
-/** How a mutating request ended. */
+/** How a mutating request ended. What a request has not is not kept: each byte is written as often as people ask. */
 export interface HandledRequest {
   method: string;
-  /** As it is written in the code; null: there is none at this path. */
-  route: string | null;
+  /** As it is written in the code; absent: there is none at this path. */
+  route?: string;
   /** The path that was asked for, where there is no route. */
-  path: string | null;
+  path?: string;
   status: number;
   /** Of the problem, if it was refused. */
-  code: string | null;
+  code?: string;
   duration_ms: number;
   /** Of the credential. */
-  role: string | null;
-  key_prefix: string | null;
+  role?: string;
+  key_prefix?: string;
   /** By the clock of the node that answered. */
   handled_at: string;
   /** A retry that got the first answer again, and changed nothing. */
-  is_replay: boolean;
+  is_replay?: true;
   /** What it is about: the ids of the path, and those that all of its events share. */
   subjects: Readonly<Record<string, string>>;
   /** Of what the path names. */
-  changes: Changes;
+  changes?: Changes;
   /** Of whatever else it changed. */
-  other_changes: readonly OtherChange[];
+  other_changes?: readonly OtherChange[];
   /** Changes of so many more things were cut out. */
-  changes_left_out: number;
+  changes_left_out?: number;
 }
 
 /** A change of something that the path of the request does not name. */

@@ -14,7 +14,14 @@ export class AuditGateway {
 
   @Live('request_handled')
   onRequestHandled(event: LoggedEvent): void {
-    const { method, route, status, code, duration_ms, subjects } = event.data as unknown as HandledRequest;
+    const {
+      method,
+      route = null,
+      status,
+      code = null,
+      duration_ms,
+      subjects,
+    } = event.data as unknown as HandledRequest;
     const { actor_type, actor_id, metadata } = event;
     const who = { actor_type, actor_id, request_id: metadata.request_id };
     this.rooms.tell(ROOMS, event.type, event, { method, route, status, code, duration_ms, subjects, ...who });

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Environment } from '../platform/config/environment.js';
 import { runInContext } from '../platform/context/request-context.js';
-import { eventRow } from '../platform/events/event-rows.js';
+import { newId } from '../platform/database/new-id.js';
 import type { AuditConfig } from '../platform/http/audited.decorator.js';
 import { contextOf, isMutating } from '../platform/http/request-hooks.js';
 import { RequestHandled } from './audit.events.js';
@@ -31,28 +31,30 @@ export class RequestAudit implements OnModuleInit {
     const fastify = this.host.httpAdapter?.getInstance<FastifyInstance | undefined>();
     if (!this.environment.ENABLE_REQUEST_AUDIT) return;
     fastify?.addHook('onSend', (request, reply, _payload, done) => {
-      if (isAudited(request, reply)) void this.write(request, reply).then(() => done());
+      if (isAudited(request, reply)) this.write(request, reply, done);
       else done();
     });
   }
 
   /** What the router itself refused has been answered without any hook. */
   noteUnreadable(request: FastifyRequest, reply: FastifyReply): void {
-    if (this.environment.ENABLE_REQUEST_AUDIT && isMutating(request)) void this.write(request, reply);
+    if (this.environment.ENABLE_REQUEST_AUDIT && isMutating(request)) this.write(request, reply, () => undefined);
   }
 
-  private async write(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  /** With a callback, as promises and contexts of their own would be a good part of what a record costs. */
+  private write(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const context = contextOf(request);
-    await runInContext(context, async () => {
-      try {
-        const row = rowOf(request, reply, context);
-        // Such an answer must not wait for what made it necessary.
-        if (reply.statusCode === UNAVAILABLE) this.writer.keep(row);
-        else await this.writer.write(row);
-      } catch (error) {
-        this.logger.error(`${request.method} ${request.routeOptions.url ?? ''} left no record`, error);
-      }
-    });
+    let row: AuditRow;
+    try {
+      row = rowOf(request, reply, context);
+    } catch (error) {
+      runInContext(context, () => this.logger.error('A request left no record', error));
+      return done();
+    }
+    // Such an answer must not wait for what made it necessary.
+    if (reply.statusCode !== UNAVAILABLE) return this.writer.write(row, done);
+    this.writer.keep(row);
+    done();
   }
 }
 
@@ -65,12 +67,18 @@ function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
 function rowOf(request: FastifyRequest, reply: FastifyReply, context: ReturnType<typeof contextOf>): AuditRow {
   const { source, actor_type, actor_id, ip, principal } = context;
   const record = recordOf(request, reply, context);
-  const row = eventRow(new RequestHandled(record), {
+  const { type, severity, ...data } = new RequestHandled(record);
+  const id = newId();
+  const row = {
+    id,
+    type,
+    severity,
     source,
     actor_type,
     actor_id: actor_id ?? principal?.id ?? null,
+    data,
     // Not the path: it may be of any length, and hold anything.
     metadata: { request_id: request.id, endpoint: `${record.method} ${record.route ?? record.path}`, ip },
-  });
-  return { id: row.id as string, request_id: request.id, json: JSON.stringify(row) };
+  };
+  return { id, request_id: request.id, json: JSON.stringify(row) };
 }

@@ -118,9 +118,19 @@ export class AuditRecordResponse {
   }
 }
 
-function shown(request: HandledRequest): HandledRequest {
-  const { method, route, path, status, code, duration_ms, role, key_prefix, is_replay, handled_at } = request;
-  const { subjects, changes, other_changes, changes_left_out } = request;
-  const facts = { method, route, path, status, code, duration_ms, role, key_prefix, is_replay, handled_at };
-  return { ...facts, subjects, changes, other_changes, changes_left_out };
+function shown(request: HandledRequest) {
+  const {
+    method,
+    route = null,
+    path = null,
+    status,
+    code = null,
+    duration_ms,
+    role = null,
+    key_prefix = null,
+  } = request;
+  const { is_replay = false, handled_at, subjects, changes = {}, other_changes = [], changes_left_out = 0 } = request;
+  const who = { role, key_prefix };
+  const facts = { method, route, path, status, code, duration_ms, is_replay, handled_at };
+  return { ...who, ...facts, subjects, changes, other_changes, changes_left_out };
 }

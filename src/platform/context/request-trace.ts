@@ -18,18 +18,25 @@ const KIND = /^[a-z]+/;
 
 /** What a request has committed so far, for the record that it leaves. */
 export class RequestTrace {
-  /** What all events are about; null where they differ. */
-  private readonly seen = new Map<string, string | null>();
-  private readonly changed = new Map<string, Changed>();
+  /** null: the events of the request are about several. */
+  private seen: Record<string, string | null> = {};
+  /** By kind and id. Most requests change nothing that was there before. */
+  private changed: Map<string, Changed> | null = null;
   private leftOut = 0;
 
   /** The ids that all events of the request agree about. */
   get subjects(): Record<string, string> {
-    return Object.fromEntries([...this.seen].filter((entry): entry is [string, string] => entry[1] !== null));
+    const agreed: Record<string, string> = {};
+    for (const [name, id] of Object.entries(this.seen)) if (id !== null) agreed[name] = id;
+    return agreed;
+  }
+
+  get has_changes(): boolean {
+    return this.changed !== null;
   }
 
   get changes(): readonly Changed[] {
-    return [...this.changed.values()];
+    return [...(this.changed?.values() ?? [])];
   }
 
   /** Things that changed beyond those that are listed. */
@@ -41,16 +48,22 @@ export class RequestTrace {
     const data = event as unknown as Record<string, unknown>;
     for (const name of SUBJECTS) {
       const id = data[name];
-      if (typeof id === 'string') this.seen.set(name, this.seen.has(name) && this.seen.get(name) !== id ? null : id);
+      if (typeof id !== 'string') continue;
+      const known = this.seen[name];
+      this.seen[name] = known === undefined || known === id ? id : null;
     }
     const { old_status, new_status } = data;
+    if (typeof old_status !== 'string' || old_status === new_status) return;
     const kind = KIND.exec(event.type)?.[0] ?? '';
     const id = data[`${kind}_id`];
-    if (typeof id !== 'string' || typeof old_status !== 'string' || old_status === new_status) return;
-    this.noteChanges({ kind, id, changes: { status: { before: old_status, after: new_status } } });
+    if (typeof id === 'string')
+      this.noteChanges({ kind, id, changes: { status: { before: old_status, after: new_status } } });
   }
 
   noteChanges({ kind, id, changes }: Changed): void {
+    const fields = Object.entries(changes);
+    if (fields.length === 0) return;
+    this.changed ??= new Map();
     const key = `${kind}:${id}`;
     const known = this.changed.get(key);
     if (!known && this.changed.size === MOST_CHANGED) {
@@ -59,7 +72,7 @@ export class RequestTrace {
     }
     const merged = known ?? { kind, id, changes: {} };
     this.changed.set(key, merged);
-    for (const [field, { before, after }] of Object.entries(changes)) {
+    for (const [field, { before, after }] of fields) {
       // What the request found stands; what it left is the newest.
       const first = merged.changes[field];
       merged.changes[field] = { before: first ? first.before : before, after };
