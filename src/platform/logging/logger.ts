@@ -1,4 +1,5 @@
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
+import { isatty } from 'node:tty';
 import type { Environment } from '../config/environment.js';
 import { currentContext } from '../context/request-context.js';
 import { maskSecrets } from './mask-secrets.js';
@@ -32,7 +33,8 @@ export class Log extends ConsoleLogger {
       logLevels: LEVELS[LOG_LEVEL]!,
       json: LOG_FORMAT === 'json',
       flattenParams: true,
-      colors: LOG_FORMAT !== 'json' && process.stdout.isTTY === true,
+      // `isTTY` is undefined where there is no terminal, and Nest would then decide by itself.
+      colors: LOG_FORMAT !== 'json' && isatty(process.stdout.fd),
     });
     // Of what is colourful, nobody could say which escape sequences are ours.
     this.inspectOptions.colors = false;
