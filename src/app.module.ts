@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AgentsModule } from './agents/agents.module.js';
+import { AuditModule } from './audit/audit.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
@@ -38,6 +39,7 @@ export class AppModule {
         AgentsModule,
         TasksModule,
         WorkflowsModule,
+        AuditModule,
         MetricsModule,
         RetentionModule,
         SystemHealthModule,

@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule, type AppExtras } from './app.module.js';
+import { RequestAudit } from './audit/request-audit.js';
 import type { Environment } from './platform/config/environment.js';
 import type { DatabasePool } from './platform/database/database-pool.js';
 import { serveDocs } from './platform/docs/docs.js';
@@ -39,6 +40,7 @@ export async function createApp(
   extra: AppExtras = [],
 ): Promise<NestFastifyApplication> {
   const filter: { current?: ProblemFilter } = {};
+  const audit: { current?: RequestAudit } = {};
   const adapter = new DrainingAdapter({
     // Pipes judge parameters; Node has bounded the whole URL already.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 65_536 },
@@ -51,8 +53,10 @@ export async function createApp(
     return503OnClosing: false,
     clientErrorHandler: answerClientError,
     // What the router itself refuses, e.g. a malformed URL.
-    frameworkErrors: (error: unknown, request: unknown, reply: unknown) =>
-      filter.current!.answer(error, request as FastifyRequest, reply as FastifyReply),
+    frameworkErrors: (error: unknown, request: unknown, reply: unknown) => {
+      filter.current!.answer(error, request as FastifyRequest, reply as FastifyReply);
+      audit.current!.noteUnreadable(request as FastifyRequest, reply as FastifyReply);
+    },
   });
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
@@ -66,6 +70,7 @@ export async function createApp(
     abortOnError: false,
     routeConflictPolicy: { duplicate: 'error', shadow: 'warn' },
   });
+  audit.current = app.get(RequestAudit);
   acceptJson(fastify, environment.BODY_LIMIT_BYTES);
   fastify.setReplySerializer(toJson);
   app.setGlobalPrefix('api', { exclude: OUTSIDE_API });

@@ -95,7 +95,7 @@ describe('the retention of events', () => {
       );
       await eventually(async () => {
         await removeOld();
-        expect(await types()).toEqual(['project_created']);
+        expect(await types()).toEqual(['project_created', 'request_handled']);
       });
 
       const answer = await client.join('projects', position);

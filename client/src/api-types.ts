@@ -2280,6 +2280,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The requests that changed something, or tried to, newest first */
+        get: operations["list_audit_v1"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The requests that changed something, or tried to, newest first */
+        get: operations["list_audit_v2"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The requests that changed something, or tried to, newest first */
+        get: operations["list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -3509,6 +3560,86 @@ export interface components {
              */
             from_failure?: boolean;
         };
+        ChangeResponse: {
+            before: unknown;
+            after: unknown;
+        };
+        OtherChangeResponse: {
+            /** @example task */
+            kind: string;
+            /** Format: uuid */
+            id: string;
+            /** @description Per field */
+            changes: {
+                [key: string]: components["schemas"]["ChangeResponse"];
+            };
+        };
+        AuditRecordResponse: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description user, agent, ...
+             * @example user
+             */
+            actor_type: string;
+            actor_id: string | null;
+            /** @description Of the credential; null without one */
+            role: string | null;
+            /** @description The part of an API key that may be shown */
+            key_prefix: string | null;
+            /** @example PATCH */
+            method: string;
+            /**
+             * @description null: there is none at this path
+             * @example /api/v1/tasks/:id
+             */
+            route: string | null;
+            /** @description What was asked for, where there is no route */
+            path: string | null;
+            status: number;
+            /**
+             * @description Of the problem, if it was refused
+             * @example task_not_found
+             */
+            code: string | null;
+            duration_ms: number;
+            request_id: string | null;
+            /** @description The address that it came from */
+            ip: string | null;
+            /** @description A retry that got the first answer again, and changed nothing */
+            is_replay: boolean;
+            /**
+             * @description The ids of the path, and those that all of its events share
+             * @example {
+             *       "task_id": "01890000-0000-7000-8000-000000000000"
+             *     }
+             */
+            subjects: {
+                [key: string]: string;
+            };
+            /** @description The fields of what the path names that differ, with their values before and after */
+            changes: {
+                [key: string]: components["schemas"]["ChangeResponse"];
+            };
+            /** @description Whatever else the request changed */
+            other_changes: components["schemas"]["OtherChangeResponse"][];
+            /** @description Changes of so many more things were cut out */
+            changes_left_out: number;
+            /** @description Where in the log it is */
+            position: string;
+            /**
+             * Format: date-time
+             * @description When it was answered, by the clock of the node
+             */
+            handled_at: string;
+            /**
+             * Format: date-time
+             * @description When it was written, by the clock of the database
+             */
+            created_at: string;
+        };
+        /** @enum {string} */
+        AuditSort: "created_at";
         ApiVersionsResponse: {
             v1: string;
             v2: string;
@@ -3653,6 +3784,16 @@ export interface components {
         };
         RunPage: {
             items: components["schemas"]["RunResponse"][];
+            /** @description null with count=none */
+            total: number | null;
+            /** @description Present and true when the total is an estimate */
+            total_is_estimate?: boolean;
+            skip: number;
+            limit: number;
+            next_cursor: string | null;
+        };
+        AuditRecordPage: {
+            items: components["schemas"]["AuditRecordResponse"][];
             /** @description null with count=none */
             total: number | null;
             /** @description Present and true when the total is an estimate */
@@ -19181,6 +19322,251 @@ export interface operations {
              *
              *     Service Unavailable
              */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    list_audit_v1: {
+        parameters: {
+            query?: {
+                /** @description Items per page: 100 by default, 50 without version */
+                limit?: number;
+                /** @description Items to leave out from the beginning; not together with cursor */
+                skip?: number;
+                /** @description Where the page before this one ended: its next cursor */
+                cursor?: string;
+                sort_order?: components["schemas"]["SortOrder"];
+                /** @description By default the total is exact up to 10,000 and estimated beyond; exact forces it, none leaves it out */
+                count?: components["schemas"]["TotalCount"];
+                /** @description Of the agent, key or token that acted */
+                actor_id?: string;
+                method?: string;
+                /** @description As records show it */
+                route?: string;
+                status?: number;
+                status_class?: string;
+                request_id?: string;
+                /** @description From this time on */
+                since?: string;
+                /** @description Before this time */
+                until?: string;
+                project_id?: string;
+                agent_id?: string;
+                task_id?: string;
+                workflow_id?: string;
+                run_id?: string;
+                sort_by?: components["schemas"]["AuditSort"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "X-Total-Count"?: string;
+                    "X-Total-Count-Estimated"?: string;
+                    "X-Page-Size"?: string;
+                    "X-Current-Page"?: string;
+                    "X-Total-Pages"?: string;
+                    "X-Next-Cursor"?: string;
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRecordResponse"][];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    list_audit_v2: {
+        parameters: {
+            query?: {
+                /** @description Items per page: 100 by default, 50 without version */
+                limit?: number;
+                /** @description Items to leave out from the beginning; not together with cursor */
+                skip?: number;
+                /** @description Where the page before this one ended: its next cursor */
+                cursor?: string;
+                sort_order?: components["schemas"]["SortOrder"];
+                /** @description By default the total is exact up to 10,000 and estimated beyond; exact forces it, none leaves it out */
+                count?: components["schemas"]["TotalCount"];
+                /** @description Of the agent, key or token that acted */
+                actor_id?: string;
+                method?: string;
+                /** @description As records show it */
+                route?: string;
+                status?: number;
+                status_class?: string;
+                request_id?: string;
+                /** @description From this time on */
+                since?: string;
+                /** @description Before this time */
+                until?: string;
+                project_id?: string;
+                agent_id?: string;
+                task_id?: string;
+                workflow_id?: string;
+                run_id?: string;
+                sort_by?: components["schemas"]["AuditSort"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "X-Total-Count"?: string;
+                    "X-Total-Count-Estimated"?: string;
+                    "X-Page-Size"?: string;
+                    "X-Current-Page"?: string;
+                    "X-Total-Pages"?: string;
+                    "X-Next-Cursor"?: string;
+                    Link?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRecordResponse"][];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    list_audit: {
+        parameters: {
+            query?: {
+                /** @description Items per page: 100 by default, 50 without version */
+                limit?: number;
+                /** @description Items to leave out from the beginning; not together with cursor */
+                skip?: number;
+                /** @description Where the page before this one ended: its next cursor */
+                cursor?: string;
+                sort_order?: components["schemas"]["SortOrder"];
+                /** @description By default the total is exact up to 10,000 and estimated beyond; exact forces it, none leaves it out */
+                count?: components["schemas"]["TotalCount"];
+                /** @description Of the agent, key or token that acted */
+                actor_id?: string;
+                method?: string;
+                /** @description As records show it */
+                route?: string;
+                status?: number;
+                status_class?: string;
+                request_id?: string;
+                /** @description From this time on */
+                since?: string;
+                /** @description Before this time */
+                until?: string;
+                project_id?: string;
+                agent_id?: string;
+                task_id?: string;
+                workflow_id?: string;
+                run_id?: string;
+                sort_by?: components["schemas"]["AuditSort"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditRecordPage"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /** @description In seconds */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Service Unavailable */
             503: {
                 headers: {
                     [name: string]: unknown;

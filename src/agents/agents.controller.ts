@@ -13,6 +13,7 @@ import {
 } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
+import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { mapPage, type Page } from '../platform/http/page.js';
 import { LimitedAs } from '../platform/limits/limit-class.js';
@@ -114,6 +115,7 @@ export class AgentsController {
 
   @Post(':id/heartbeat')
   @LimitedAs('lease')
+  @AuditRefusalsOnly('a sign of life, of which each agent gives many')
   @HttpCode(HttpStatus.OK)
   @ApiAgentRef()
   @ApiOperation({

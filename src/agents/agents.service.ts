@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -33,6 +34,32 @@ const BECOME_IDLE = statement(
   `UPDATE agents SET status = 'idle', updated_at = now()
    WHERE id = $1 AND status = 'busy' AND held_tasks = 0 RETURNING *`,
 );
+
+/** What requests set, and not what dispatch and presence find out. */
+const SET_BY_REQUESTS = [
+  'key',
+  'name',
+  'type',
+  'status',
+  'description',
+  'runner',
+  'configuration',
+  'max_concurrent_tasks',
+  'project_id',
+  'tags',
+  'metadata',
+  'is_draining',
+  'current_task_id',
+  'current_task_title',
+  'tasks_completed',
+  'tasks_failed',
+  'avg_response_time',
+  'quality_score',
+  'improvement',
+  'processing_time_ms',
+  'error_count',
+  'uptime_override',
+] as const satisfies readonly (keyof Agent)[];
 
 /** Registers agents and keeps what is known of them. Whether they are there is the business of AgentPresence. */
 @Injectable()
@@ -214,7 +241,9 @@ export class AgentsService {
       const where = isUUID(ref) ? { id: ref } : { key: ref };
       const agent = await tx.manager.findOne(Agent, { where, lock: { mode: 'for_no_key_update' } });
       if (!agent) throw new AgentNotFound(ref);
+      const before = snapshot(agent);
       work(agent, tx);
+      tx.changed('agent', agent.id, changesSince(before, agent, SET_BY_REQUESTS));
       agent.touch();
       return tx.manager.save(agent);
     });

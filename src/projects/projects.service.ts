@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
@@ -66,10 +67,12 @@ export class ProjectsService {
     return this.unitOfWork.run(async (tx) => {
       const project = await tx.manager.findOne(Project, { where: { id }, lock: { mode: 'pessimistic_write' } });
       if (!project) throw new ProjectNotFound(id);
+      const before = snapshot(project);
       Object.assign(project, dto);
       project.touch();
       await tx.manager.save(project);
       tx.record(new ProjectUpdated(id, Object.fromEntries(Object.entries(dto))));
+      tx.changed('project', id, changesSince(before, project, ['name', 'description', 'status', 'metadata']));
       return project;
     });
   }

@@ -6,6 +6,7 @@ import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
 import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
+import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
 import { JsonText } from '../platform/http/json-text.js';
@@ -38,6 +39,7 @@ export class LeasesController {
   ) {}
 
   @Post('lease')
+  @AuditRefusalsOnly('each task that it hands out has an event, and without one it changes nothing')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
   @ApiOkResponse({ type: [LeasedTaskResponse] })
@@ -79,6 +81,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/heartbeat')
+  @AuditRefusalsOnly('a sign of life, of which each task gets many; told progress has an event')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'renew_lease', summary: 'Keep the lease; hear whether to stop' })
   @ApiOkResponse({ type: LeaseRenewedResponse })

@@ -125,6 +125,7 @@ export class TaskCompletions {
     const done = doneOf(results, rows);
     for (const { task, context } of done) {
       continueIn(context, () => actAsAgent(task.assigned_agent_id));
+      context.trace?.noteEvent(eventOf(task));
       this.noteCompleted(task.assigned_agent_id);
     }
     if (done.length > 0) this.commits.signal();
@@ -175,6 +176,16 @@ const valuesOf = (results: readonly Result[]): unknown[] => [
   results.map(({ dto }) => dto.quality_score ?? null),
   results.map(({ is_shown }) => is_shown),
 ];
+
+/** As far as the request's record names it: the database has written all of it. */
+const eventOf = ({ id: task_id, project_id, assigned_agent_id: agent_id }: CompletedTask) => ({
+  type: TaskCompleted.type,
+  task_id,
+  project_id,
+  agent_id,
+  old_status: TaskStatus.InProgress,
+  new_status: TaskStatus.Completed,
+});
 
 function doneOf<Row extends CompletedTask>(results: readonly Result[], rows: readonly Row[]): Done<Row>[] {
   const byId = new Map(rows.map((row) => [row.id, row]));

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { inField, InvalidInput, UnknownReference } from '../platform/errors/common.errors.js';
 import { ProjectsService } from '../projects/projects.service.js';
@@ -96,14 +97,20 @@ export class TaskEditor {
     const title = titleOf(dto);
     for (const task of tasks) subtasksOf(dto, task);
     await this.assertSameDependencies(tasks, dto.dependencies);
-    await this.store.saveAll(tx, tasks, { ...columnsOf(dto), ...(title !== undefined && { title }) });
+    const before = tasks.map(snapshot);
+    const columns: Partial<Task> = { ...columnsOf(dto), ...(title !== undefined && { title }) };
+    await this.store.saveAll(tx, tasks, columns);
     if (dto.retry) {
       for (const task of tasks) await this.store.save(tx, task, { retry: Object.assign({}, task.retry, dto.retry) });
     }
     if (dto.scheduled_at !== undefined) {
       await this.store.makeReady(tasks.filter(({ status }) => status === TaskStatus.Pending));
     }
-    for (const task of tasks) tx.record(new TaskUpdated(task, changesOf(dto)));
+    const fields = [...Object.keys(columns), 'retry'];
+    for (const [index, task] of tasks.entries()) {
+      tx.record(new TaskUpdated(task, changesOf(dto)));
+      tx.changed('task', task.id, changesSince(before[index]!, task, fields));
+    }
     if (agent) await this.setAgent(tx, tasks, agent);
   }
 
@@ -133,6 +140,10 @@ export class TaskEditor {
     }
     const previous = changed.map(({ assigned_agent_id }) => assigned_agent_id);
     await this.store.saveAll(tx, changed, chosen);
-    changed.forEach((task, index) => tx.record(new TaskAssigned(task, previous[index]!)));
+    changed.forEach((task, index) => {
+      tx.record(new TaskAssigned(task, previous[index]!));
+      const assigned_agent_id = { before: previous[index]!, after: agent.id };
+      tx.changed('task', task.id, { assigned_agent_id });
+    });
   }
 }

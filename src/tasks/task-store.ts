@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { currentContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Gather, TooMuchTogether } from '../platform/database/gather.js';
@@ -157,8 +158,11 @@ export class TaskStore {
   }
 
   /** One task with its event. */
-  createOne(task: Task): Promise<JsonResource> {
-    return this.creations.add({ task, event: eventRow(new TaskCreated(task)) });
+  async createOne(task: Task): Promise<JsonResource> {
+    const created = new TaskCreated(task);
+    const json = await this.creations.add({ task, event: eventRow(created) });
+    currentContext().trace?.noteEvent(created);
+    return json;
   }
 
   /** Many tasks, with one event each. */

@@ -23,7 +23,7 @@ export interface LeasedTask {
 }
 
 /** A task that was completed just now. */
-export type CompletedTask = Pick<Task, 'id' | 'ended_lease_token'> & {
+export type CompletedTask = Pick<Task, 'id' | 'project_id' | 'ended_lease_token'> & {
   assigned_agent_id: string;
   /** As clients see it, if that is wanted. */
   json: string | null;
@@ -33,15 +33,7 @@ export type CompletedTask = Pick<Task, 'id' | 'ended_lease_token'> & {
 export type CompletedInRun = CompletedTask &
   Pick<
     Task,
-    | 'project_id'
-    | 'workflow_id'
-    | 'run_id'
-    | 'step_key'
-    | 'title'
-    | 'status'
-    | 'progress_percentage'
-    | 'concurrency_key'
-    | 'attempt'
+    'workflow_id' | 'run_id' | 'step_key' | 'title' | 'status' | 'progress_percentage' | 'concurrency_key' | 'attempt'
   > & { seconds: number };
 
 /** The columns of {@link TaskRow}, from a row source with alias `t`. */
@@ -313,7 +305,7 @@ const completing = (result: string): string => `
   )`;
 
 /** The columns of {@link CompletedTask}, from row source `t`. */
-const COMPLETED = `t.id, t.ended_lease_token, t.assigned_agent_id, CASE WHEN t.is_shown THEN ${TASK_JSON} END AS json`;
+const COMPLETED = `t.id, t.project_id, t.ended_lease_token, t.assigned_agent_id, CASE WHEN t.is_shown THEN ${TASK_JSON} END AS json`;
 
 /** Closes the agents' books on completed tasks: row source `done` has `agent_id`, `id`, `seconds` and `score`. */
 const endOfCompletions = (done: string): string =>
@@ -363,7 +355,7 @@ export const COMPLETE_IN_RUNS = statement(
         AS given (task_id, lease_token, output, quality_score, is_shown)
       CROSS JOIN (SELECT count(*) FROM locked) AS run`,
    )}
-   SELECT ${COMPLETED}, t.project_id, t.workflow_id, t.run_id, t.step_key, t.title, t.status, t.progress_percentage,
+   SELECT ${COMPLETED}, t.workflow_id, t.run_id, t.step_key, t.title, t.status, t.progress_percentage,
      t.concurrency_key, t.attempt, extract(epoch FROM now() - t.started_at)::float8 AS seconds
    FROM done t`,
 );

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -33,6 +34,20 @@ const SORTS: Record<TaskSort, Sort> = {
   due_date: { expression: 't.due_date', type: 'timestamptz', is_nullable: true },
   updated_at: { expression: 't.updated_at', type: 'timestamptz' },
 };
+
+/** What moves change, besides times. */
+const MOVED = [
+  'status',
+  'assigned_agent_id',
+  'attempt',
+  'progress_percentage',
+  'subtasks_completed',
+  'subtasks_total',
+  'quality_score',
+  'output',
+  'error',
+  'cancel_requested',
+] as const satisfies readonly (keyof Task)[];
 
 /** Tasks as people and programs see and change them. How agents get and do them: TaskDispatch. */
 @Injectable()
@@ -219,7 +234,10 @@ export class TasksService {
 
   private change(id: string, work: (tx: Transaction, task: Task) => Promise<void>): Promise<TaskRow> {
     return this.unitOfWork.run(async (tx) => {
-      await work(tx, await this.store.lock(tx, id));
+      const task = await this.store.lock(tx, id);
+      const before = snapshot(task);
+      await work(tx, task);
+      tx.changed('task', id, changesSince(before, task, MOVED));
       return this.store.get(id);
     });
   }

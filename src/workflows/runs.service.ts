@@ -244,8 +244,11 @@ export class RunsService {
     return this.unitOfWork.run(async (tx) => {
       const live = await this.store.lock(run_id);
       if (!live) throw new RunNotFound(run_id);
+      const { status: before } = live.run;
       await work(tx, live);
       await this.store.save(tx, live);
+      const { status: after } = live.run;
+      if (before !== after) tx.changed('run', run_id, { status: { before, after } });
       return this.get(run_id);
     });
   }

@@ -20,6 +20,7 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
+import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
 import type { JsonText } from '../platform/http/json-text.js';
@@ -177,6 +178,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/validate')
+  @AuditRefusalsOnly('it changes nothing')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'validate_workflow', summary: 'Check a definition without saving it' })
   @ApiOkResponse({ type: ValidationResponse })

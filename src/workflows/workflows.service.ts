@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { IsNull, Not } from 'typeorm';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { Database, type NamedStatement, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { Gather, inOrder } from '../platform/database/gather.js';
@@ -119,11 +120,13 @@ export class WorkflowsService {
       const workflow = await this.lock(tx, id);
       const scheduled = acceptSchedule(dto, await this.taskStore.now());
       const accepted = { ...columnsOf(dto), ...scheduled, ...(definition !== undefined && { definition }) };
+      const before = snapshot(workflow);
       const changes = { ...accepted, updated_at: new Date() };
       // TypeORM's type of a partial update does not know free-form JSON.
       await tx.manager.update(Workflow, { id }, changes as never);
       const told = { ...columnsOf(dto), ...scheduled, ...(definition !== undefined && { definition: 'changed' }) };
       tx.record(new WorkflowUpdated(Object.assign(workflow, changes), told));
+      tx.changed('workflow', id, changesSince(before, workflow, Object.keys(accepted)));
       return this.get(id);
     });
   }

@@ -148,6 +148,10 @@ export class Environment {
   @IsWhole(1, 720)
   IDEMPOTENCY_KEEP_HOURS: number = 24;
 
+  /** Whether each request that changes something, or tries to, leaves a record in the event log. */
+  @IsBoolean()
+  ENABLE_REQUEST_AUDIT: boolean = true;
+
   /** Age at which events are removed, in days; 0 keeps them for ever. */
   @IsWhole(0, 36_500)
   EVENT_RETENTION_DAYS: number = 0;

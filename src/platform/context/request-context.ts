@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Principal } from '../access/principal.js';
+import type { RequestTrace } from './request-trace.js';
 
 /** Where a change came from, as the event log names it. */
 export type EventSource = 'agent' | 'user' | 'system' | 'webhook' | 'scheduler';
@@ -15,6 +16,8 @@ export interface RequestContext {
   ip: string | null;
   /** Whose credential it is; null without authentication, and for the server's own work. */
   principal: Principal | null;
+  /** What it changes, for the audit; null for what only reads, and for the server's own work. */
+  trace: RequestTrace | null;
 }
 
 const SYSTEM: RequestContext = {
@@ -25,6 +28,7 @@ const SYSTEM: RequestContext = {
   endpoint: null,
   ip: null,
   principal: null,
+  trace: null,
 };
 
 const storage = new AsyncLocalStorage<RequestContext>();

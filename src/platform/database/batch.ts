@@ -15,6 +15,8 @@ export interface BatchOptions<Item> {
   most?: number;
   /** Statements at the same time: while these are under way, the next batch gathers; 2 by default. */
   lanes?: number;
+  /** After a statement for several its lane rests so long, so that the next one is for more; not at all by default. */
+  rest_ms?: number;
   /** Items with different keys never wait for each other, e.g. for a row that another transaction has locked. */
   keyOf?: (item: Item) => string;
 }
@@ -70,17 +72,19 @@ export class Batch<Item, Result> {
   }
 
   private next(key: string, queue: Queue<Item, Result>): void {
-    const { most = 50, lanes = 2 } = this.options;
+    const { most = 50, lanes = 2, rest_ms = 0 } = this.options;
     if (queue.waiting.length === 0) {
       if (queue.running === 0 && this.queues.get(key) === queue) this.queues.delete(key);
       return;
     }
     if (queue.running === lanes) return;
     queue.running++;
-    void this.run(queue.waiting.splice(0, most)).finally(() => {
+    const entries = queue.waiting.splice(0, most);
+    const goOn = (): void => {
       queue.running--;
       this.next(key, queue);
-    });
+    };
+    void this.run(entries).finally(() => (rest_ms > 0 && entries.length > 1 ? setTimeout(goOn, rest_ms) : goOn()));
     this.next(key, queue);
   }
 

@@ -14,6 +14,12 @@ export class Filters {
     return this;
   }
 
+  /** Adds a condition without a value, so that partial indexes for it can serve. */
+  addConstant(condition: string): this {
+    this.conditions.push(condition);
+    return this;
+  }
+
   /** Text that contains the value, whatever its case. */
   addSearch(column: string, value: string | undefined): this {
     return this.add(`${column} ILIKE ?`, value && `%${value.replace(/[\\%_]/g, (found) => `\\${found}`)}%`);

@@ -1,8 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { PoolClient } from 'pg';
 import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import { continueIn, currentContext, type RequestContext } from '../context/request-context.js';
+import type { Changed, Changes } from '../context/request-trace.js';
 import type { DomainEvent } from '../events/domain-event.js';
-import { continueIn } from '../context/request-context.js';
 import { INSERT_EVENTS, eventRows, recorded, type RecordedEvent } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
@@ -20,6 +21,8 @@ export interface Transaction {
   whenHandled(action: () => Promise<void>): void;
   /** Runs last, just before the commit: for rows that many transactions want, so that none holds them for long. */
   beforeCommit(action: () => Promise<void>): void;
+  /** Tells the audit of the request which fields differ; events tell what happened, and what may be large by name only. */
+  changed(kind: string, id: string, changes: Changes): void;
   /** Runs after the commit, in this process only: for waking what waits in memory. */
   afterCommit(action: () => void): void;
 }
@@ -81,6 +84,7 @@ class OpenTransaction implements Transaction {
   private readonly handled = new Set<DomainEvent>();
   private readonly whenHandledActions: (() => Promise<void>)[] = [];
   private readonly lastActions: (() => Promise<void>)[] = [];
+  private readonly changes: { changed: Changed; context: RequestContext }[] = [];
   private readonly actions: (() => void)[] = [];
 
   constructor(
@@ -107,6 +111,10 @@ class OpenTransaction implements Transaction {
 
   beforeCommit(action: () => Promise<void>): void {
     this.lastActions.push(action);
+  }
+
+  changed(kind: string, id: string, changes: Changes): void {
+    this.changes.push({ changed: { kind, id, changes }, context: currentContext() });
   }
 
   afterCommit(action: () => void): void {
@@ -136,6 +144,8 @@ class OpenTransaction implements Transaction {
 
   /** The change is made: an action that fails must not let it look undone. */
   tellCommitted(): void {
+    for (const { changed, context } of this.changes) context.trace?.noteChanges(changed);
+    for (const { event, context } of this.events) context.trace?.noteEvent(event);
     for (const action of this.actions) {
       try {
         action();

@@ -17,6 +17,11 @@ import { pathOf } from './version.js';
 /** Of what is away, and does not say itself how long. */
 const RETRY_AFTER_SECONDS = 1;
 
+const codes = new WeakMap<FastifyReply, string>();
+
+/** The code of the problem that the reply tells of; null when it is none. */
+export const problemCodeOf = (reply: FastifyReply): string | null => codes.get(reply) ?? null;
+
 /** Turns whatever was thrown into a problem document. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -37,6 +42,7 @@ export class ProblemFilter implements ExceptionFilter {
       path,
       request.id,
     );
+    codes.set(reply, body.code);
     if (is_unexpected) this.logger.error(`${request.method} ${path} failed`, thrown);
     const retry_after = retryAfterOf(status, body);
     if (retry_after !== null) reply.header('Retry-After', retry_after);

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Environment } from '../config/environment.js';
 import { currentContext, type RequestContext, runInContext } from '../context/request-context.js';
+import { RequestTrace } from '../context/request-trace.js';
 import { newId } from '../database/new-id.js';
 import { InvalidInput } from '../errors/common.errors.js';
 import type { Shutdown } from './draining-adapter.js';
@@ -15,6 +16,27 @@ const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** Also a stopping server says how it is. */
 const ALWAYS_ANSWERED = /^\/((api\/)?health|metrics)/;
 
+const MUTATING = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+
+/** With who acts, which may be known only from the body. */
+const contexts = new WeakMap<FastifyRequest, RequestContext>();
+
+/** Whether the method is one that changes things. */
+export const isMutating = ({ method }: FastifyRequest): boolean => MUTATING.has(method);
+
+/** Who acts in the request, and in which one; also where that was refused before its body was read. */
+export const contextOf = (request: FastifyRequest): Partial<RequestContext> =>
+  contexts.get(request) ?? originOf(request);
+
+const originOf = (request: FastifyRequest) => ({
+  source: 'user' as const,
+  actor_type: 'user',
+  request_id: request.id,
+  endpoint: `${request.method} ${pathOf(request.url)}`,
+  ip: request.ip,
+  trace: isMutating(request) ? new RequestTrace() : null,
+});
+
 /** The client's own id, if it is sane, else a new one. */
 export function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
@@ -23,16 +45,6 @@ export function requestId({ headers }: IncomingMessage): string {
 
 /** What every request gets: its id in the answer, its context for the code below, a line in the log. */
 export function addRequestHooks(fastify: FastifyInstance, environment: Environment, shutdown: Shutdown): void {
-  /** With who acts, which may be known only from the body. */
-  const contexts = new WeakMap<FastifyRequest, RequestContext>();
-  const originOf = ({ method, url, id, ip }: FastifyRequest) => ({
-    source: 'user' as const,
-    actor_type: 'user',
-    request_id: id,
-    endpoint: `${method} ${pathOf(url)}`,
-    ip,
-  });
-
   fastify.addHook('onRequest', (request, _reply, done) => {
     done(shutdown.isDraining && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
   });
@@ -60,8 +72,7 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
     done();
   });
 
-  // One that was refused before its body was read has none.
-  addRequestLog(fastify, environment, (request) => contexts.get(request) ?? originOf(request));
+  addRequestLog(fastify, environment, contextOf);
 }
 
 /** One that comes a thousand times is a list of so many. */

@@ -1,7 +1,9 @@
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
+import { isatty } from 'node:tty';
 import type { Environment } from '../config/environment.js';
 import { currentContext } from '../context/request-context.js';
 import { maskSecrets } from './mask-secrets.js';
+import { indented, oneLine } from './one-line.js';
 
 const LEVELS: Record<string, LogLevel[]> = {
   debug: ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'],
@@ -20,7 +22,10 @@ const START_UP = new Set([
   'WebSocketsController',
 ]);
 
-/** Lines for people, or one JSON object per line; both with the request that they belong to, and no passwords. */
+/**
+ * Lines for people, or one JSON object per line; both with the request that they belong to, no passwords, and nothing that
+ * could pass for another line.
+ */
 export class Log extends ConsoleLogger {
   constructor({ LOG_LEVEL, LOG_FORMAT }: Environment) {
     super({
@@ -28,8 +33,11 @@ export class Log extends ConsoleLogger {
       logLevels: LEVELS[LOG_LEVEL]!,
       json: LOG_FORMAT === 'json',
       flattenParams: true,
-      colors: LOG_FORMAT !== 'json' && process.stdout.isTTY,
+      // `isTTY` is undefined where there is no terminal, and Nest would then decide by itself.
+      colors: LOG_FORMAT !== 'json' && isatty(process.stdout.fd),
     });
+    // Of what is colourful, nobody could say which escape sequences are ours.
+    this.inspectOptions.colors = false;
   }
 
   override log(message: unknown, ...rest: unknown[]): void {
@@ -47,7 +55,17 @@ export class Log extends ConsoleLogger {
   }
 
   protected override stringifyJsonLogObject(logObject: Record<string, unknown>): string {
-    return maskSecrets(super.stringifyJsonLogObject(logObject));
+    // JSON itself escapes only the control characters of ASCII.
+    return oneLine(maskSecrets(super.stringifyJsonLogObject(logObject)));
+  }
+
+  protected override stringifyMessage(message: unknown, logLevel: LogLevel): string {
+    if (typeof message === 'string') return super.stringifyMessage(oneLine(message), logLevel);
+    return indented(super.stringifyMessage(message, logLevel));
+  }
+
+  protected override stringifyParams(...parameters: Parameters<ConsoleLogger['stringifyParams']>): string {
+    return indented(super.stringifyParams(...parameters));
   }
 
   protected override formatMessage(...parameters: Parameters<ConsoleLogger['formatMessage']>): string {
@@ -55,7 +73,7 @@ export class Log extends ConsoleLogger {
   }
 
   protected override printStackTrace(stack: string): void {
-    super.printStackTrace(stack && maskSecrets(stack));
+    super.printStackTrace(stack && indented(maskSecrets(stack)));
   }
 
   protected override formatContext(context: string): string {

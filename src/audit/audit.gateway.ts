@@ -1,0 +1,34 @@
+import { Live } from '../platform/events/handlers.js';
+import type { LoggedEvent } from '../platform/events/logged-event.js';
+import { RealtimeGateway } from '../platform/sockets/realtime-gateway.decorator.js';
+import { Rooms } from '../platform/sockets/rooms.js';
+import type { HandledRequest } from './audit.events.js';
+
+/** Those who watch the system, and not the dashboards: a record names what its reader may not be allowed to see. */
+const ROOMS = ['system'];
+
+/** Tells in short how requests ended. Addresses and values before and after are only in the list. */
+@RealtimeGateway()
+export class AuditGateway {
+  constructor(private readonly rooms: Rooms) {}
+
+  @Live('request_handled')
+  onRequestHandled(event: LoggedEvent): void {
+    const {
+      method,
+      route = null,
+      status,
+      code = null,
+      duration_ms,
+      subjects,
+    } = event.data as unknown as HandledRequest;
+    const { actor_type, actor_id, metadata } = event;
+    const who = { actor_type, actor_id, request_id: metadata.request_id };
+    this.rooms.tell(ROOMS, event.type, event, { method, route, status, code, duration_ms, subjects, ...who });
+  }
+
+  @Live('audit_records_lost')
+  onRecordsLost(event: LoggedEvent): void {
+    this.rooms.tell(ROOMS, event.type, event);
+  }
+}
