@@ -17,7 +17,7 @@ export class SocketAdapter extends IoAdapter {
 
   override createIOServer(port: number, options?: ServerOptions): Server {
     const { cors_origins } = this.environment;
-    return super.createIOServer(port, {
+    const server = super.createIOServer(port, {
       ...options,
       serveClient: false,
       maxHttpBufferSize: MAX_MESSAGE_BYTES,
@@ -30,6 +30,12 @@ export class SocketAdapter extends IoAdapter {
         decide(allowed ? null : 'This origin may not open sockets here', allowed);
       },
     } as ServerOptions);
+    // `allowRequest` judges only who opens a session; who goes on with one that is known must be no other page either.
+    server.engine.use((request: IncomingMessage, _response: unknown, next: (refusal?: Error) => void) => {
+      const isOpening = !new URL(request.url ?? '/', 'http://localhost').searchParams.has('sid');
+      next(isOpening || isAllowedOrigin(request, cors_origins) ? undefined : new Error('Foreign origin'));
+    });
+    return server;
   }
 }
 
