@@ -92,6 +92,9 @@ const taskEvent = (type: string, alias: string, more: string, agent: string = `$
 const EVENT_COLUMNS = `type, source, severity, actor_type, actor_id, project_id, agent_id, task_id, workflow_id, run_id,
   data, metadata, id`;
 
+/** Agents may set their own counters, so a counter stays at the most that it holds: no lease must fail to end by it. */
+const raised = (counter: string, by: string): string => `least(a.${counter}::bigint + e.${by}, 2147483647)::integer`;
+
 /**
  * The agents' side of leases that end: their slots, current tasks and metrics. `ended` is a row source with, per agent,
  * its ended leases: `ids` of the tasks, how many were `completed`, `failed` (for good) and `missed` (failed or to be
@@ -118,11 +121,11 @@ function endOfLeases(ended: string): string {
                AND o.id <> ALL (e.ids)
              ORDER BY o.started_at DESC LIMIT 1)
           ) AS n ORDER BY rank LIMIT 1),
-        tasks_completed = a.tasks_completed + e.completed,
-        tasks_failed = a.tasks_failed + e.failed,
-        error_count = a.error_count + e.missed,
+        tasks_completed = ${raised('tasks_completed', 'completed')},
+        tasks_failed = ${raised('tasks_failed', 'failed')},
+        error_count = ${raised('error_count', 'missed')},
         avg_response_time = CASE WHEN e.completed > 0
-          THEN (a.avg_response_time * a.tasks_completed + e.seconds) / (a.tasks_completed + e.completed)
+          THEN (a.avg_response_time * a.tasks_completed + e.seconds) / (a.tasks_completed::bigint + e.completed)
           ELSE a.avg_response_time END,
         processing_time_ms = CASE WHEN e.completed > 0 THEN e.newest * 1000 ELSE a.processing_time_ms END,
         improvement = CASE WHEN e.completed > 0 AND ${score} IS NOT NULL AND a.quality_score IS NOT NULL

@@ -84,7 +84,7 @@ export class ServerProcess {
     return child.exitCode;
   }
 
-  private get hasEnded(): boolean {
+  get hasEnded(): boolean {
     return this.child!.exitCode !== null || this.child!.signalCode !== null;
   }
 

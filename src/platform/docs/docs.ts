@@ -1,10 +1,24 @@
 import { SwaggerModule } from '@nestjs/swagger';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { RouteNotFound } from '../http/http.errors.js';
+import { pathOf } from '../http/version.js';
 import { createReadStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { buildDocument } from './openapi.js';
 
 const REDOC = createRequire(import.meta.url).resolve('redoc/bundles/redoc.standalone.js');
+
+/** What the page asks for; the package that it is in has more files, which are nobody's business. */
+const SWAGGER_FILES = new Set([
+  '',
+  'index.css',
+  'swagger-ui.css',
+  'swagger-ui-bundle.js',
+  'swagger-ui-standalone-preset.js',
+  'swagger-ui-init.js',
+  'favicon-16x16.png',
+  'favicon-32x32.png',
+]);
 
 const REDOC_PAGE = `<!doctype html>
 <html lang="en">
@@ -23,6 +37,11 @@ const REDOC_PAGE = `<!doctype html>
 
 /** `/docs` (Swagger UI), `/redoc` and `/openapi.json`. All scripts come from packages, so they work offline. */
 export function serveDocs(app: NestFastifyApplication): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const file = request.routeOptions.url === '/docs/*' ? (request.params as { '*': string })['*'] : '';
+    done(SWAGGER_FILES.has(file) ? undefined : new RouteNotFound(request.method, pathOf(request.url)));
+  });
   let document: ReturnType<typeof buildDocument> | undefined;
   SwaggerModule.setup('docs', app, () => (document ??= buildDocument(app)), {
     raw: ['json'],
@@ -30,7 +49,6 @@ export function serveDocs(app: NestFastifyApplication): void {
     customSiteTitle: 'Flightdeck API',
     swaggerOptions: { docExpansion: 'none', operationsSorter: 'alpha' },
   });
-  const fastify = app.getHttpAdapter().getInstance();
   fastify.get('/redoc', (_request, reply) => reply.type('text/html; charset=utf-8').send(REDOC_PAGE));
   fastify.get('/redoc/redoc.standalone.js', (_request, reply) =>
     reply

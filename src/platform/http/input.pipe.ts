@@ -10,12 +10,20 @@ class Violations extends Error {
 }
 
 /**
+ * Nest's own removes keys such as `prototype` everywhere, also from free JSON, which is the client's. What could pollute
+ * a prototype is refused where bodies are read, and class-transformer passes it by in queries and messages.
+ */
+class KeepingPipe extends ValidationPipe {
+  protected override stripProtoKeys(): void {}
+}
+
+/**
  * The one check of bodies and queries. Unknown fields are dropped (older clients send extras); what is wrong is named
  * by its place: a JSON pointer in a body, a parameter's name in a query.
  */
 @Injectable()
 export class InputPipe implements PipeTransform {
-  private readonly pipe = new ValidationPipe({
+  private readonly pipe = new KeepingPipe({
     whitelist: true,
     transform: true,
     stopAtFirstError: true,

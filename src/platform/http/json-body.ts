@@ -7,6 +7,8 @@ import { lossyNumber } from './lossy-number.js';
 const MAX_DEPTH = 32;
 /** Enough for a person; a hostile body could have a hundred thousand. */
 const MAX_ERRORS = 20;
+/** Of a place or a number: keys may be as large as the body, and 20 errors with one would be many times that. */
+const SHOWN = 200;
 /** What PostgreSQL cannot store as text: U+0000 and halves of surrogate pairs. Only as escapes can they be in JSON. */
 const SUSPECT = /\\u(0000|d[89a-f])/i;
 const FORBIDDEN_KEY = /"(__proto__|constructor)"|\\u/;
@@ -54,7 +56,7 @@ export function parseBody(text: string): unknown {
   const lossy = lossyNumber(text);
   if (lossy) {
     throw new InvalidInput([
-      { pointer: '', detail: `holds the number ${lossy}, which JSON readers change; send it as text` },
+      { pointer: '', detail: `holds the number ${shown(lossy)}, which JSON readers change; send it as text` },
     ]);
   }
   return body;
@@ -75,7 +77,8 @@ function check(body: unknown, mayHaveForbiddenKeys: boolean, mayHaveBadText: boo
   for (let entry = open.pop(); entry && errors.length < MAX_ERRORS; entry = open.pop()) {
     const { value, pointer, depth } = entry;
     if (typeof value === 'string') {
-      if (mayHaveBadText && !isText(value)) errors.push({ pointer, detail: 'holds U+0000 or half a surrogate pair' });
+      if (mayHaveBadText && !isText(value))
+        errors.push({ pointer: shown(pointer), detail: 'holds U+0000 or half a surrogate pair' });
       continue;
     }
     if (typeof value !== 'object' || value === null) continue;
@@ -86,7 +89,7 @@ function check(body: unknown, mayHaveForbiddenKeys: boolean, mayHaveBadText: boo
         throw new MalformedRequest(`The key ${key} is not allowed in a body`);
       }
       if (mayHaveBadText && !isText(key))
-        errors.push({ pointer, detail: 'has a key with U+0000 or half a surrogate pair' });
+        errors.push({ pointer: shown(pointer), detail: 'has a key with U+0000 or half a surrogate pair' });
       if (typeof child === 'object' || mayHaveBadText) {
         open.push({ value: child, pointer: `${pointer}/${escapeKey(key)}`, depth: depth + 1 });
       }
@@ -94,6 +97,8 @@ function check(body: unknown, mayHaveForbiddenKeys: boolean, mayHaveBadText: boo
   }
   if (errors.length > 0) throw new InvalidInput(errors);
 }
+
+const shown = (text: string): string => (text.length > SHOWN ? `${text.slice(0, SHOWN).toWellFormed()}…` : text);
 
 export const isText = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 

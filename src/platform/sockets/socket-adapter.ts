@@ -39,6 +39,11 @@ export class SocketAdapter extends IoAdapter {
         );
       },
     } as ServerOptions);
+    // `allowRequest` judges only who opens a session; who goes on with one that is known must be no other page either.
+    server.engine.use((request: IncomingMessage, _response: unknown, next: (refusal?: Error) => void) => {
+      const isOpening = !new URL(request.url ?? '/', 'http://localhost').searchParams.has('sid');
+      next(isOpening || isAllowedOrigin(request, cors_origins) ? undefined : new Error('Foreign origin'));
+    });
     this.limits.watch(server);
     return server;
   }

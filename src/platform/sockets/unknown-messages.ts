@@ -5,12 +5,17 @@ import { UnknownMessage } from './sockets.errors.js';
 
 const SHOWN = 100;
 
+/** Socket.IO itself listens for errors, so as not to end the process by one; they are no message of ours. */
+const OWN_OF_THE_LIBRARY = 'error';
+
 /** Nest hears only messages that it knows; who waits for the answer to another would wait for ever. */
 export function answerUnknownMessages(socket: Socket, rate: number): void {
-  socket.onAny((name: string, ...args: unknown[]) => {
+  // Also a number may be a name, whatever the types say; what is thrown here ends the process.
+  socket.onAny((name: string | number, ...args: unknown[]) => {
     const acknowledge = args.at(-1);
-    if (typeof acknowledge !== 'function' || socket.listenerCount(name) > 0) return;
-    (acknowledge as (answer: unknown) => void)(refusalOf(socket, name.slice(0, SHOWN), rate));
+    const isKnown = name !== OWN_OF_THE_LIBRARY && socket.listenerCount(String(name)) > 0;
+    if (typeof acknowledge !== 'function' || isKnown) return;
+    (acknowledge as (answer: unknown) => void)(refusalOf(socket, String(name).slice(0, SHOWN), rate));
   });
 }
 
