@@ -1,6 +1,8 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AgentsModule } from './agents/agents.module.js';
+import { AuthModule } from './auth/auth.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
+import { AccessModule } from './platform/access/access.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -29,9 +31,11 @@ export class AppModule {
         DatabaseModule.forRoot(pool),
         EventsModule,
         QueuesModule.forRoot(environment, pool),
+        AccessModule,
         HttpModule,
         SocketsModule,
 
+        AuthModule,
         ProjectsModule,
         AgentsModule,
         TasksModule,

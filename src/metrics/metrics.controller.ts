@@ -1,6 +1,7 @@
 import { Controller, Get, Header, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Public } from '../platform/access/access.decorator.js';
 import { MetricsService } from './metrics.service.js';
 
 /** What Prometheus asks, every few seconds. Not in the OpenAPI document, which is for clients; see docs/operations.md. */
@@ -10,6 +11,7 @@ export class MetricsController {
   constructor(private readonly metrics: MetricsService) {}
 
   @Get()
+  @Public()
   @Header('Cache-Control', 'no-store')
   get(@Res({ passthrough: true }) reply: FastifyReply): Promise<string> {
     reply.header('content-type', this.metrics.content_type);

@@ -4,6 +4,8 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
 import { Id } from '../platform/http/id.decorator.js';
@@ -33,6 +35,7 @@ export class LeasesController {
   ) {}
 
   @Post('lease')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
   @ApiOkResponse({ type: [LeasedTaskResponse] })
@@ -52,6 +55,7 @@ export class LeasesController {
   }
 
   @Post('lease/complete')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({
     operationId: 'complete_tasks',
@@ -73,6 +77,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/heartbeat')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'renew_lease', summary: 'Keep the lease; hear whether to stop' })
   @ApiOkResponse({ type: LeaseRenewedResponse })
@@ -83,6 +88,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/complete')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @RouteConfig({ takes_large_output: true })
   @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
@@ -94,6 +100,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/fail')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'fail_task', summary: 'Say that the attempt failed: it is tried again, or has failed' })
   @ApiOkResponse({ type: TaskResponse })
@@ -103,6 +110,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/release')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'release_task', summary: 'Give the task back undone; not counted as an attempt' })
   @ApiOkResponse({ type: TaskResponse })

@@ -19,6 +19,8 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
@@ -59,6 +61,7 @@ export class WorkflowsController {
   ) {}
 
   @Get()
+  @Access(Role.Viewer)
   @Listed(WorkflowResponse)
   @ApiOperation({ operationId: 'list_workflows', summary: 'List workflows, newest first' })
   async list(@Query() query: ListWorkflowsQuery): Promise<Page<WorkflowResponse>> {
@@ -66,6 +69,7 @@ export class WorkflowsController {
   }
 
   @Post()
+  @Access(Role.Operator)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_workflow', summary: 'Create a workflow' })
@@ -76,6 +80,7 @@ export class WorkflowsController {
   }
 
   @Get('stats/summary')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'summarise_workflows', summary: 'How many workflows there are and how they do' })
   @ApiOkResponse({ type: WorkflowSummaryResponse })
   @ApiErrors()
@@ -84,6 +89,7 @@ export class WorkflowsController {
   }
 
   @Get(':id')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_workflow', summary: 'Get one workflow' })
   @ApiOkResponse({ type: WorkflowResponse })
   @ApiErrors('not_found', 'invalid')
@@ -92,6 +98,7 @@ export class WorkflowsController {
   }
 
   @Put(':id')
+  @Access(Role.Operator)
   @ApiOperation({
     operationId: 'update_workflow',
     summary: 'Change the given fields; a run that has begun keeps its definition',
@@ -103,6 +110,7 @@ export class WorkflowsController {
   }
 
   @Delete(':id')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({
     operationId: 'delete_workflow',
@@ -115,6 +123,7 @@ export class WorkflowsController {
   }
 
   @Patch(':id/status')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({
     operationId: 'update_workflow_status',
@@ -128,6 +137,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/agents')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({
@@ -141,6 +151,7 @@ export class WorkflowsController {
   }
 
   @Delete(':id/agents/:agent_id')
+  @Access(Role.Operator)
   @ApiOperation({ operationId: 'remove_workflow_agent', summary: 'Take an agent off a workflow; absent is fine' })
   @ApiOkResponse({ type: WorkflowResponse })
   @ApiErrors('not_found', 'invalid')
@@ -149,6 +160,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/execute')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'execute_workflow', summary: 'Start a run, now or later' })
@@ -160,6 +172,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/tasks')
+  @Access(Role.Viewer)
   @Listed(TaskResponse)
   @ApiOperation({ operationId: 'list_workflow_tasks', summary: "A workflow's tasks" })
   @ApiErrors('not_found', 'invalid')
@@ -169,6 +182,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/runs')
+  @Access(Role.Viewer)
   @Listed(RunResponse)
   @ApiOperation({ operationId: 'list_workflow_runs', summary: "A workflow's runs, newest first" })
   @ApiErrors('not_found', 'invalid')
@@ -177,6 +191,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/validate')
+  @Access(Role.Viewer)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'validate_workflow', summary: 'Check a definition without saving it' })
   @ApiOkResponse({ type: ValidationResponse })
@@ -186,6 +201,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/graph')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_workflow_graph', summary: 'The steps, how far they are, and what depends on what' })
   @ApiOkResponse({ type: GraphResponse })
   @ApiErrors('not_found', 'invalid')

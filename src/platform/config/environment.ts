@@ -56,6 +56,14 @@ export class Environment {
   @IsOrigins()
   CORS_ORIGINS: string = 'http://localhost:3000,http://localhost:8000';
 
+  /** Whether callers must prove who they are: required or off. Empty: off in development on a loopback address, else required. */
+  @IsIn(['', 'required', 'off'])
+  AUTH_MODE: string = '';
+
+  /** Seals what is kept and may hold a secret; the same on all nodes, with 32 characters or more (openssl rand -hex 32). */
+  @IsString()
+  SECRET_KEY: string = 'for-development-only';
+
   /** debug, info, warning or error. */
   @IsIn(['debug', 'info', 'warning', 'error'])
   LOG_LEVEL: string = 'info';
@@ -128,7 +136,18 @@ export class Environment {
     return this.HOST || (this.ENVIRONMENT === 'production' ? '0.0.0.0' : '127.0.0.1');
   }
 
+  /** Others than the programs of this machine may reach it. */
+  get is_exposed(): boolean {
+    return this.ENVIRONMENT === 'production' || !isLoopback(this.host);
+  }
+
+  get requires_authentication(): boolean {
+    return this.AUTH_MODE === '' ? this.is_exposed : this.AUTH_MODE === 'required';
+  }
+
   get cors_origins(): string[] {
     return readOrigins(this.CORS_ORIGINS) ?? [];
   }
 }
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host);

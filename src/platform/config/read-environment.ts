@@ -1,5 +1,6 @@
 import { validateSync } from 'class-validator';
 import { Environment } from './environment.js';
+import { dangersOf } from './exposure.js';
 
 /** Older names of variables; the newer one wins when both are given. */
 const ALIASES: Record<string, string> = { ENVIRONMENT: 'ENV', HOST: 'API_HOST', PORT: 'API_PORT' };
@@ -16,6 +17,20 @@ export class BadEnvironment extends Error {
 
 /** Reads the variables once, at boot; an empty one counts as absent. Throws {@link BadEnvironment} naming every bad one. */
 export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
+  const { environment, mistakes } = read(source);
+  if (mistakes.length > 0) throw new BadEnvironment(mistakes);
+  return environment;
+}
+
+/** For a server: also refuses, with every reason, what must not be where others can reach it. */
+export function readServerEnvironment(source: NodeJS.ProcessEnv): Environment {
+  const { environment, mistakes } = read(source);
+  const all = [...mistakes, ...dangersOf(environment)];
+  if (all.length > 0) throw new BadEnvironment(all);
+  return environment;
+}
+
+function read(source: NodeJS.ProcessEnv): { environment: Environment; mistakes: string[] } {
   const environment = new Environment();
   for (const name of environmentFields()) {
     const given = source[name]?.trim() || source[ALIASES[name] ?? '']?.trim();
@@ -27,15 +42,10 @@ export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
     if (!source.SHUTDOWN_GRACE_SECONDS?.trim()) environment.SHUTDOWN_GRACE_SECONDS = PRODUCTION_GRACE_SECONDS;
   }
 
-  const errors = validateSync(environment, { stopAtFirstError: true });
-  if (errors.length > 0) {
-    throw new BadEnvironment(
-      errors.map(
-        ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
-      ),
-    );
-  }
-  return environment;
+  const mistakes = validateSync(environment, { stopAtFirstError: true }).map(
+    ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
+  );
+  return { environment, mistakes };
 }
 
 /** The names of the variables, in the order of the class. */
@@ -51,7 +61,7 @@ function convert(name: string, given: string, environment: Environment): unknown
     if (/^(false|0|no|off)$/i.test(given)) return false;
     return given;
   }
-  return /^(LOG_LEVEL|LOG_FORMAT|ENVIRONMENT|ROLE)$/.test(name) ? given.toLowerCase() : given;
+  return /^(LOG_LEVEL|LOG_FORMAT|ENVIRONMENT|ROLE|AUTH_MODE)$/.test(name) ? given.toLowerCase() : given;
 }
 
 /** A URL may hold a password: only its kind is shown. */

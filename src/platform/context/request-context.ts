@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Principal } from '../access/principal.js';
+import { type Principal, Role } from '../access/principal.js';
 
 /** Where a change came from, as the event log names it. */
 export type EventSource = 'agent' | 'user' | 'system' | 'webhook' | 'scheduler';
@@ -33,6 +33,13 @@ export const currentContext = (): RequestContext => storage.getStore() ?? SYSTEM
 
 export const runInContext = <T>(context: Partial<RequestContext>, work: () => T): T =>
   storage.run({ ...SYSTEM, ...context }, work);
+
+/** From here on the request acts for whom its credential names. */
+export function actAs(principal: Principal): void {
+  const source: EventSource = principal.role === Role.Agent ? 'agent' : 'user';
+  const actor = { source, actor_type: principal.kind, actor_id: principal.id };
+  Object.assign(storage.getStore() ?? {}, { ...actor, principal });
+}
 
 /** From here on the request acts for an agent, which has named itself in the body. */
 export function actAsAgent(agent_id: string): void {

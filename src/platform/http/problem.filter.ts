@@ -38,6 +38,7 @@ export class ProblemFilter implements ExceptionFilter {
     );
     if (is_unexpected) this.logger.error(`${request.method} ${path} failed`, thrown);
     if (status === HttpStatus.SERVICE_UNAVAILABLE) reply.header('Retry-After', RETRY_AFTER_SECONDS);
+    if (status === HttpStatus.UNAUTHORIZED) reply.header('WWW-Authenticate', 'Bearer');
     if (status === HttpStatus.PAYLOAD_TOO_LARGE) reply.header('Connection', 'close');
     // A malformed URL passes no hook.
     reply.header('X-Request-Id', request.id);

@@ -2,7 +2,8 @@ import { type CallHandler, type ExecutionContext, Injectable, type NestIntercept
 import { Observable } from 'rxjs';
 import type { Socket } from 'socket.io';
 import { Environment } from '../config/environment.js';
-import { runInContext } from '../context/request-context.js';
+import { principalOf } from '../access/socket-principal.js';
+import { actAs, runInContext } from '../context/request-context.js';
 import { spend } from './message-rate.js';
 
 /** Limits how fast one socket may send, and says who is acting. */
@@ -14,12 +15,18 @@ export class MessageInterceptor implements NestInterceptor {
     if (context.getType() !== 'ws') return next.handle();
     const socket = context.switchToWs().getClient<Socket>();
     spend(socket, this.environment.SOCKET_MESSAGES_PER_SECOND);
+    const principal = principalOf(socket);
     const origin = {
       source: 'user' as const,
       actor_type: 'user',
       endpoint: `socket ${context.switchToWs().getPattern()}`,
       ip: socket.handshake.address,
     };
-    return new Observable((subscriber) => runInContext(origin, () => next.handle().subscribe(subscriber)));
+    return new Observable((subscriber) =>
+      runInContext(origin, () => {
+        if (principal) actAs(principal);
+        return next.handle().subscribe(subscriber);
+      }),
+    );
   }
 }

@@ -6,6 +6,8 @@ import {
   SubscribeMessage,
 } from '@nestjs/websockets';
 import type { Server, Socket } from 'socket.io';
+import { Access } from '../access/access.decorator.js';
+import { Role } from '../access/principal.js';
 import { Environment } from '../config/environment.js';
 import { decodePosition, encodePosition } from '../events/position.js';
 import { EventTail } from '../events/event-tail.js';
@@ -14,6 +16,7 @@ import { RealtimeGateway } from './realtime-gateway.decorator.js';
 import { type Gap, RoomReplay } from './room-replay.js';
 import { Rooms } from './rooms.js';
 import { SlowReaders } from './slow-readers.js';
+import { SocketAccess } from './socket-access.js';
 import { answerUnknownMessages } from './unknown-messages.js';
 
 interface RoomState {
@@ -33,6 +36,7 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
     private readonly tail: EventTail,
     private readonly slowReaders: SlowReaders,
     private readonly environment: Environment,
+    private readonly access: SocketAccess,
   ) {}
 
   handleConnection(socket: Socket): void {
@@ -43,9 +47,11 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
     this.server = server;
     this.rooms.attach(server);
     this.slowReaders.watch(server);
+    this.access.guard(server);
   }
 
   @SubscribeMessage('join_room')
+  @Access(Role.Viewer, Role.Agent)
   async join(
     @ConnectedSocket() socket: Socket,
     @MessageBody() { room: name, since }: JoinRoomMessage,
@@ -56,12 +62,14 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
   }
 
   @SubscribeMessage('leave_room')
+  @Access(Role.Viewer, Role.Agent)
   async leave(@ConnectedSocket() socket: Socket, @MessageBody() { room: name }: RoomMessageDto): Promise<RoomState> {
     const room = await this.replay.leave(socket, name);
     return this.describe(room, encodePosition(this.tail.position));
   }
 
   @SubscribeMessage('ping')
+  @Access(Role.Viewer, Role.Agent)
   ping(): { timestamp: Date } {
     return { timestamp: new Date() };
   }
