@@ -9,6 +9,15 @@ export class ApiKeyNotFound extends DomainError {
   }
 }
 
+export class IdentityProviderAway extends DomainError {
+  readonly kind = 'unavailable';
+  readonly code = 'identity_provider_unavailable';
+
+  constructor() {
+    super('The keys of the identity provider cannot be had right now, so no token can be checked; try again shortly');
+  }
+}
+
 export class ApiKeyOver extends DomainError {
   readonly kind = 'conflict';
   readonly code = 'api_key_over';

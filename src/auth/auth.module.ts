@@ -9,6 +9,7 @@ import { Authentication } from './authentication.js';
 import { FailedLogins } from './failed-logins.js';
 import { KeyRing } from './key-ring.js';
 import { KeyUsage } from './key-usage.js';
+import { Oidc } from './oidc.js';
 
 /** Gives the platform its Authenticator. */
 @Global()
@@ -23,6 +24,7 @@ import { KeyUsage } from './key-usage.js';
     FailedLogins,
     KeyRing,
     KeyUsage,
+    Oidc,
   ],
   exports: [Authenticator, ApiKeysService],
 })

@@ -8,8 +8,9 @@ import { FailedLogins } from './failed-logins.js';
 import { KeyRing } from './key-ring.js';
 import { parseKey } from './key-text.js';
 import { KeyUsage } from './key-usage.js';
+import { Oidc } from './oidc.js';
 
-/** Tells whose credential it is: an API key. */
+/** Tells whose credential it is: an API key, or a token of the OIDC issuer. */
 @Injectable()
 export class Authentication extends Authenticator {
   private readonly logger = new Logger('Access');
@@ -17,16 +18,21 @@ export class Authentication extends Authenticator {
   constructor(
     private readonly ring: KeyRing,
     private readonly usage: KeyUsage,
+    private readonly oidc: Oidc,
     private readonly failures: FailedLogins,
   ) {
     super();
   }
 
+  get refused(): number {
+    return this.failures.total;
+  }
+
   authenticate(token: string, address: string): Principal | Promise<Principal> {
     const key = parseKey(token);
-    const principal = key && this.ring.recall(key);
+    const principal = key ? this.ring.recall(key) : this.oidc.recall(token);
     if (!principal) return this.prove(token, address);
-    this.usage.note(principal.id);
+    if (key) this.usage.note(principal.id);
     return principal;
   }
 
@@ -39,15 +45,20 @@ export class Authentication extends Authenticator {
 
   private async prove(token: string, address: string): Promise<Principal> {
     const key = parseKey(token);
-    const principal = key && (await this.ring.prove(key));
-    if (principal) {
-      this.usage.note(principal.id);
-      return principal;
-    }
+    const principal = key ? await this.ring.prove(key) : await this.oidc.prove(token);
+    if (!principal) return this.refuse(address, key?.prefix ?? null);
+    if (key) this.usage.note(principal.id);
+    return principal;
+  }
+
+  private async refuse(address: string, prefix: string | null): Promise<never> {
+    const failures = this.failures.count(address, prefix);
     // Only what has the form of a key is named: anything else may be a password that was pasted into the wrong place.
-    const what = key ? `the API key fd_${key.prefix}_***` : 'a credential that is no API key';
-    this.logger.warn(`Refused ${what} from ${address}`);
-    await this.failures.slowDown(address, key?.prefix ?? null);
+    const what = prefix === null ? 'a credential' : `the API key fd_${prefix}_***`;
+    // The first, the second, the fourth, ...: who tries much must not fill the log.
+    if (Number.isInteger(Math.log2(failures)))
+      this.logger.warn(`Refused ${what} from ${address} (${failures} of late)`);
+    await this.failures.slowDown(failures);
     throw new CredentialRefused();
   }
 }

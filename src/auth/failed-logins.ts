@@ -36,16 +36,20 @@ class Failures {
 /** Slows down who tries credentials: by address, and by key. Who has the right one never waits. */
 @Injectable()
 export class FailedLogins {
-  /** Since the start; for the metrics. */
+  /** Since the start. */
   total = 0;
   private waiting = 0;
   private readonly byAddress = new Failures();
   private readonly byPrefix = new Failures();
 
-  /** Resolves when the refusal may be told. */
-  async slowDown(address: string, prefix: string | null): Promise<void> {
+  /** How many there were of late of this address, or of this key. */
+  count(address: string, prefix: string | null): number {
     this.total++;
-    const failures = Math.max(this.byAddress.add(address), prefix === null ? 0 : this.byPrefix.add(prefix));
+    return Math.max(this.byAddress.add(address), prefix === null ? 0 : this.byPrefix.add(prefix));
+  }
+
+  /** Resolves when the refusal may be told. */
+  async slowDown(failures: number): Promise<void> {
     const delay = failures <= FREE ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (failures - FREE - 1), LONGEST_DELAY_MS);
     if (delay === 0 || this.waiting >= MOST_WAITING) return;
     this.waiting++;

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Principal, Role } from '../platform/access/principal.js';
+import { isOver, type Principal, Role } from '../platform/access/principal.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import type { ApiKey } from './api-key.entity.js';
@@ -27,8 +27,8 @@ type Row = Pick<ApiKey, 'id' | 'prefix' | 'name' | 'role' | 'project_id' | 'agen
 interface Known {
   principal: Principal;
   hash: Buffer;
-  previous: { hash: Buffer; until: number } | null;
-  ends_at: number;
+  /** With the secret before the last rotation: ends with the overlap. */
+  previous: { principal: Principal; hash: Buffer } | null;
   found_at: number;
 }
 
@@ -48,19 +48,20 @@ export class KeyRing {
 
   /** Whose key it is, if that is known already and needs no look; else null. */
   recall({ prefix, secret }: KeyText): Principal | null {
+    const hash = hashSecret(secret);
     const known = this.known.get(prefix);
     if (!known) return null;
     const age = performance.now() - known.found_at;
-    if (age > FRESH_MS || !accepts(known, hashSecret(secret))) return null;
-    if (age > STALE_SOON_MS) this.refresh(prefix);
-    return known.principal;
+    const principal = age > FRESH_MS ? null : accept(known, hash);
+    if (principal && age > STALE_SOON_MS) this.refresh(prefix);
+    return principal;
   }
 
   /** Asks the database. An unknown key and a wrong secret take the same way. */
   async prove({ prefix, secret }: KeyText): Promise<Principal | null> {
     const known = await this.find(prefix);
     const hash = hashSecret(secret);
-    if (known) return accepts(known, hash) ? known.principal : null;
+    if (known) return accept(known, hash);
     isSameHash(hash, NOBODY);
     return null;
   }
@@ -106,24 +107,29 @@ export class KeyRing {
 
 const isUnbound = ({ role, agent_id }: Principal): boolean => role === Role.Agent && agent_id === null;
 
-function accepts({ hash, previous, ends_at }: Known, given: Buffer): boolean {
-  const now = Date.now();
+function accept({ principal, hash, previous }: Known, given: Buffer): Principal | null {
   const isCurrent = isSameHash(given, hash);
-  const isPrevious = isSameHash(given, previous?.hash ?? NOBODY) && previous !== null && now < previous.until;
-  return (isCurrent || isPrevious) && now < ends_at;
+  const isPrevious = isSameHash(given, previous?.hash ?? NOBODY);
+  const proved = isCurrent ? principal : isPrevious && previous ? previous.principal : null;
+  return proved === null || isOver(proved) ? null : proved;
 }
 
 function knownFrom(row: Row, found_at: number): Known {
   const { id, name, role, project_id, agent_id, expires_at, prefix } = row;
   const { secret_hash, previous_secret_hash, previous_valid_until } = row;
+  const principal = { kind: 'api_key' as const, id, name, role, project_id, key_prefix: prefix, agent_id, expires_at };
   return {
-    principal: { kind: 'api_key', id, name, role, project_id, key_prefix: prefix, agent_id, expires_at },
+    principal,
     hash: Buffer.from(secret_hash, 'hex'),
     previous:
       previous_secret_hash !== null && previous_valid_until !== null
-        ? { hash: Buffer.from(previous_secret_hash, 'hex'), until: previous_valid_until.getTime() }
+        ? {
+            principal: { ...principal, expires_at: earlier(expires_at, previous_valid_until) },
+            hash: Buffer.from(previous_secret_hash, 'hex'),
+          }
         : null,
-    ends_at: expires_at?.getTime() ?? Infinity,
     found_at,
   };
 }
+
+const earlier = (one: Date | null, other: Date): Date => (one !== null && one < other ? one : other);

@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
 import { Access } from '../platform/access/access.decorator.js';
+import { Authenticator } from '../platform/access/authenticator.js';
 import { Role } from '../platform/access/principal.js';
 import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
@@ -32,6 +33,7 @@ export class LeasesController {
     private readonly dispatch: TaskDispatch,
     private readonly waiters: LeaseWaiters,
     private readonly agents: AgentsService,
+    private readonly authenticator: Authenticator,
   ) {}
 
   @Post('lease')
@@ -46,10 +48,13 @@ export class LeasesController {
   ): Promise<LeasedTaskResponse[]> {
     const { max_tasks = 1, wait_seconds = 0, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     const agent_id = await this.agents.resolveId(dto.agent_id);
-    const rows = await this.waiters.lease(
-      { agent_id, max_tasks, lease_seconds },
-      wait_seconds * 1000,
-      departure(reply),
+    // Who was revoked while it waits gets no task any more; its next call is refused.
+    const rows = await this.authenticator.whileUnchanged((changed) =>
+      this.waiters.lease(
+        { agent_id, max_tasks, lease_seconds },
+        wait_seconds * 1000,
+        AbortSignal.any([departure(reply), changed]),
+      ),
     );
     return rows.map((row) => LeasedTaskResponse.from(row));
   }

@@ -181,6 +181,7 @@ export class TaskDispatch {
 
   async heartbeat(id: string, dto: LeaseHeartbeatDto): Promise<Task> {
     const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
+    await this.store.assertOwnLease(id, lease_token);
     const values = [id, lease_token, lease_seconds, progress_percentage];
     const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
     if (!task) throw await this.leaseLost(id);
@@ -218,6 +219,7 @@ export class TaskDispatch {
   private async completeAlone(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
     const { lease_token, quality_score = null, metrics = {} } = dto;
     const output = outputOf(dto);
+    await this.store.assertOwnLease(task_id, lease_token);
     if (this.inCompany.delete(lease_token)) return null;
     const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
     const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
@@ -270,13 +272,15 @@ export class TaskDispatch {
     });
   }
 
-  fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
+  async fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
+    await this.store.assertOwnLease(id, lease_token);
     return this.withLease(id, lease_token, ENDED_AS.failed, (tx, task) =>
       this.lifecycle.failAttempt(tx, task, { error: { ...error, retryable }, retryable }),
     );
   }
 
-  release(id: string, lease_token: string): Promise<TaskRow> {
+  async release(id: string, lease_token: string): Promise<TaskRow> {
+    await this.store.assertOwnLease(id, lease_token);
     return this.withLease(id, lease_token, ENDED_AS.released, (tx, task) => this.lifecycle.release(tx, task));
   }
 

@@ -75,7 +75,8 @@ export class TasksService {
     return mapPage(page, ({ json }) => new JsonText(json));
   }
 
-  get(id: string): Promise<JsonText> {
+  async get(id: string): Promise<JsonText> {
+    await this.store.assertOwn(id);
     return this.store.getJson(id);
   }
 

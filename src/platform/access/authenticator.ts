@@ -1,3 +1,4 @@
+import { currentContext } from '../context/request-context.js';
 import type { Principal } from './principal.js';
 
 /** Tells whose credential it is. The platform asks; a domain knows. */
@@ -10,9 +11,26 @@ export abstract class Authenticator {
    */
   abstract authenticate(token: string, address: string): Principal | Promise<Principal>;
 
-  /** Called when the credentials of a principal were changed or revoked: what it was allowed before is to be asked anew. */
-  onChanged(listener: (principal_id: string) => void): void {
+  /** Credentials that were refused since the start, on this node. */
+  abstract readonly refused: number;
+
+  /**
+   * Called when the credential of a principal was changed or revoked: what it was allowed before is to be asked anew. What
+   * is answered ends it.
+   */
+  onChanged(listener: (principal_id: string) => void): () => void {
     this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** Work that takes long: its signal is aborted when the credential of the caller was changed or revoked. */
+  async whileUnchanged<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { principal } = currentContext();
+    const changed = new AbortController();
+    const stop = this.onChanged((id) => {
+      if (id === principal?.id) changed.abort();
+    });
+    return work(changed.signal).finally(stop);
   }
 
   protected tellChanged(principal_id: string): void {

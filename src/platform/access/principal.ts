@@ -26,3 +26,6 @@ export interface Principal {
   /** When the credential ends by itself; null: never. */
   expires_at: Date | null;
 }
+
+/** Whether its credential has ended by itself. */
+export const isOver = ({ expires_at }: Principal): boolean => expires_at !== null && expires_at.getTime() <= Date.now();

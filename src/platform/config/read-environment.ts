@@ -45,6 +45,9 @@ function read(source: NodeJS.ProcessEnv): { environment: Environment; mistakes: 
   const mistakes = validateSync(environment, { stopAtFirstError: true }).map(
     ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
   );
+  if (environment.OIDC_ISSUER !== '' && environment.OIDC_AUDIENCE === '') {
+    mistakes.push("OIDC_AUDIENCE must be set where OIDC_ISSUER is: else the issuer's tokens for others would do");
+  }
   return { environment, mistakes };
 }
 

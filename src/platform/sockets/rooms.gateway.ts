@@ -7,10 +7,13 @@ import {
 } from '@nestjs/websockets';
 import type { Server, Socket } from 'socket.io';
 import { Access } from '../access/access.decorator.js';
+import { NotAllowed } from '../access/access.errors.js';
+import { actingAgent } from '../access/own-agent.js';
 import { Role } from '../access/principal.js';
 import { Environment } from '../config/environment.js';
 import { decodePosition, encodePosition } from '../events/position.js';
 import { EventTail } from '../events/event-tail.js';
+import { AuthenticateMessage } from './authenticate.message.js';
 import { JoinRoomMessage, RoomMessageDto } from './join-room.message.js';
 import { RealtimeGateway } from './realtime-gateway.decorator.js';
 import { type Gap, RoomReplay } from './room-replay.js';
@@ -23,6 +26,12 @@ interface RoomState {
   room: string;
   members: number;
   position: string;
+}
+
+/** To an agent only its own room is open; whose it is, the domain finds out. */
+function assertRoomOfAgent(name: string): void {
+  if (actingAgent() === undefined || name.startsWith('agent:')) return;
+  throw new NotAllowed(`The role ${Role.Agent} hears of itself only, in agent: and its id or key`);
 }
 
 /** Lets sockets in and out of rooms. */
@@ -56,6 +65,7 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
     @ConnectedSocket() socket: Socket,
     @MessageBody() { room: name, since }: JoinRoomMessage,
   ): Promise<RoomState | (Gap & { room: string })> {
+    assertRoomOfAgent(name);
     const from = since === undefined ? undefined : decodePosition(since, '/since');
     const { room, result } = await this.replay.join(socket, name, from);
     return 'gap' in result ? { room, ...result } : this.describe(room, encodePosition(result));
@@ -72,6 +82,17 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
   @Access(Role.Viewer, Role.Agent)
   ping(): { timestamp: Date } {
     return { timestamp: new Date() };
+  }
+
+  /** Before the credential of the socket ends; with AUTH_MODE=off it is not looked at. */
+  @SubscribeMessage('authenticate')
+  @Access(Role.Viewer, Role.Agent)
+  async authenticate(
+    @ConnectedSocket() socket: Socket,
+    @MessageBody() { token }: AuthenticateMessage,
+  ): Promise<{ role: Role | null; expires_at: Date | null }> {
+    const principal = await this.access.renew(socket, token);
+    return { role: principal?.role ?? null, expires_at: principal?.expires_at ?? null };
   }
 
   private describe(room: string, position: string): RoomState {
