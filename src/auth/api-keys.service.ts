@@ -118,6 +118,7 @@ export class ApiKeysService {
   async bindTo(tx: Transaction, agent_id: string): Promise<void> {
     const { principal } = currentContext();
     if (principal?.role !== Role.Agent) return;
+    if (principal.kind === 'token') throw new NotAllowed('An operator registers the agent that a token names');
     const key = await tx.manager.findOne(ApiKey, {
       where: { id: principal.id, revoked_at: IsNull() },
       lock: { mode: 'pessimistic_write' },

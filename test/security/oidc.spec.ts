@@ -111,6 +111,20 @@ describe('a token of the OIDC issuer', () => {
     expect((await me(token)).body).toMatchObject({ role, agent_id: role === 'agent' ? AGENT : null });
   });
 
+  it('of role agent registers none, and is the one that it names', async () => {
+    const admin = bearer(await sign(claims({ realm_access: { roles: ['admin'] } })));
+    const { body: agent } = await server.post('/api/v1/agents', { name: 'Ada', type: 'writer' }, admin);
+    const token = bearer(await sign(claims({ realm_access: { roles: ['agent'] }, agent_id: agent.id })));
+
+    const { status, body } = await server.post('/api/v1/agents', { name: 'Bob', type: 'writer' }, token);
+
+    expect([status, body.code]).toEqual([403, 'not_allowed']);
+    expect((await server.post(`/api/v1/agents/${agent.id}/heartbeat`, {}, token)).status).toBe(200);
+    expect(await server.events({ agent_id: agent.id })).toMatchObject([
+      { type: 'agent_created', actor_type: 'token', actor_id: 'ada@example.org' },
+    ]);
+  });
+
   it('is looked at once, not with every request', async () => {
     const token = await sign(claims({ jti: 'often' }));
     await me(token);
