@@ -5,6 +5,7 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { isAgent } from '../platform/access/own-agent.js';
 import { actAsAgent } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
@@ -181,7 +182,7 @@ export class TaskDispatch {
 
   async heartbeat(id: string, dto: LeaseHeartbeatDto): Promise<Task> {
     const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
-    await this.store.assertOwnLease(id, lease_token);
+    if (isAgent()) await this.store.assertOwnLease(id, lease_token);
     const values = [id, lease_token, lease_seconds, progress_percentage];
     const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
     if (!task) throw await this.leaseLost(id);
@@ -219,7 +220,7 @@ export class TaskDispatch {
   private async completeAlone(task_id: string, dto: CompleteTaskDto): Promise<TaskRow | null> {
     const { lease_token, quality_score = null, metrics = {} } = dto;
     const output = outputOf(dto);
-    await this.store.assertOwnLease(task_id, lease_token);
+    if (isAgent()) await this.store.assertOwnLease(task_id, lease_token);
     if (this.inCompany.delete(lease_token)) return null;
     const event = { event_id: newId(), event_metadata: JSON.stringify(eventOrigin().metadata) };
     const goesAlone = quality_score !== null || output.length > LARGE_OUTPUT;
@@ -273,14 +274,14 @@ export class TaskDispatch {
   }
 
   async fail(id: string, { lease_token, error, retryable = error.retryable ?? true }: FailTaskDto): Promise<TaskRow> {
-    await this.store.assertOwnLease(id, lease_token);
+    if (isAgent()) await this.store.assertOwnLease(id, lease_token);
     return this.withLease(id, lease_token, ENDED_AS.failed, (tx, task) =>
       this.lifecycle.failAttempt(tx, task, { error: { ...error, retryable }, retryable }),
     );
   }
 
   async release(id: string, lease_token: string): Promise<TaskRow> {
-    await this.store.assertOwnLease(id, lease_token);
+    if (isAgent()) await this.store.assertOwnLease(id, lease_token);
     return this.withLease(id, lease_token, ENDED_AS.released, (tx, task) => this.lifecycle.release(tx, task));
   }
 

@@ -73,17 +73,15 @@ export class TaskStore {
 
   constructor(private readonly database: Database) {}
 
-  /** An agent has only the tasks that are its own. Throws TaskNotFound to the agent whose task it is not. */
+  /** For a caller of role agent: it has only the tasks that are its own. Throws TaskNotFound to the agent whose task it is not. */
   async assertOwn(id: string): Promise<void> {
-    const agent_id = actingAgent();
-    if (agent_id === undefined) return;
+    const agent_id = actingAgent() ?? null;
     if ((await this.database.query(IS_ASSIGNED, [id, agent_id])).length === 0) throw new TaskNotFound(id);
   }
 
-  /** A token is not enough for an agent: the lease must be its own. One that is over is for dispatch to refuse. */
+  /** For a caller of role agent, to whom a token is not enough: the lease must be its own. One that is over is for dispatch to refuse. */
   async assertOwnLease(id: string, token: string): Promise<void> {
-    const agent_id = actingAgent();
-    if (agent_id === undefined) return;
+    const agent_id = actingAgent() ?? null;
     if (!(await this.claims.add({ id, token, agent_id }))) throw new TaskNotFound(id);
   }
 

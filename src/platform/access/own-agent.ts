@@ -7,6 +7,9 @@ export function actingAgent(): string | null | undefined {
   return principal?.role === Role.Agent ? principal.agent_id : undefined;
 }
 
+/** Whether the caller is of role agent: then it must be looked at whose is what it names. */
+export const isAgent = (): boolean => actingAgent() !== undefined;
+
 /** Whether the caller may act for the agent: itself, when it is one. */
 export function mayActFor(agent_id: string): boolean {
   const own = actingAgent();
