@@ -67,10 +67,15 @@ export class Stage {
     });
   }
 
-  /** One more node, as it runs in production but for the log: a line for each request is more than the others write. */
+  /**
+   * One more node, as it runs in production but for the log (a line for each request is more than the others write) and
+   * for credentials, which production asks for.
+   */
   flightdeck(settings: NodeJS.ProcessEnv = {}, options?: Parameters<typeof ServerProcess.start>[2]) {
     const environment = {
-      ENVIRONMENT: 'production',
+      ENVIRONMENT: 'development',
+      AUTH_MODE: 'off',
+      LOG_FORMAT: 'json',
       LOG_LEVEL: 'warning',
       // All that asks here has one address, and nobody else has limits.
       ENABLE_RATE_LIMITING: 'false',

@@ -69,7 +69,8 @@ export async function startServer(cleanup: Cleanup): Promise<RunningServer> {
 function environment(port: number, dataDir: string): NodeJS.ProcessEnv {
   const own = { PORT: String(port), HOST: '127.0.0.1', DATA_DIR: dataDir, LOG_LEVEL: 'warning' };
   // Empty: the embedded database and queue, even where the shell names others.
-  return { ...process.env, ...own, ROLE: 'all', DATABASE_URL: '', REDIS_URL: '' };
+  const open = { ENVIRONMENT: 'development', AUTH_MODE: 'off', DEBUG: 'false' };
+  return { ...process.env, ...own, ...open, ROLE: 'all', DATABASE_URL: '', REDIS_URL: '' };
 }
 
 async function freePort(): Promise<number> {

@@ -6,6 +6,7 @@ import { CreateTasks1760000400000 } from './1760000400000-create-tasks.js';
 import { CreateWorkflows1760000500000 } from './1760000500000-create-workflows.js';
 import { LetTheLogSurviveARestore1760000600000 } from './1760000600000-let-the-log-survive-a-restore.js';
 import { LimitConcurrency1760000800000 } from './1760000800000-limit-concurrency.js';
+import { CreateApiKeys1761000000000 } from './1761000000000-create-api-keys.js';
 import { IndexAuditedRequests1761000400000 } from './1761000400000-index-audited-requests.js';
 
 /** All migrations, oldest first. Two branches that add one conflict here, on purpose. */
@@ -18,5 +19,6 @@ export const migrations = [
   CreateWorkflows1760000500000,
   LetTheLogSurviveARestore1760000600000,
   LimitConcurrency1760000800000,
+  CreateApiKeys1761000000000,
   IndexAuditedRequests1761000400000,
 ];

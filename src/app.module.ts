@@ -1,7 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AgentsModule } from './agents/agents.module.js';
 import { AuditModule } from './audit/audit.module.js';
+import { AuthModule } from './auth/auth.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
+import { AccessModule } from './platform/access/access.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -31,10 +33,12 @@ export class AppModule {
         DatabaseModule.forRoot(pool),
         EventsModule,
         QueuesModule.forRoot(environment, pool),
+        AccessModule,
         HttpModule,
         LimitsModule.forRoot(environment),
         SocketsModule,
 
+        AuthModule,
         ProjectsModule,
         AgentsModule,
         TasksModule,

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { resolve } from 'node:path';
 import type { Environment } from './platform/config/environment.js';
 import { loadEnvironmentFile } from './platform/config/load-environment-file.js';
-import { readEnvironment } from './platform/config/read-environment.js';
+import { readServerEnvironment } from './platform/config/read-environment.js';
 import { endWithReason } from './platform/errors/end-with-reason.js';
 import { Log } from './platform/logging/logger.js';
 import { APP } from './platform/config/app-info.js';
@@ -71,7 +71,7 @@ function stopOnSignal(server: RunningServer, environment: Environment): void {
 
 try {
   loadEnvironmentFile();
-  const environment = readEnvironment(process.env);
+  const environment = readServerEnvironment(process.env);
   const server = await startServer(environment);
   stopOnSignal(server, environment);
   say(environment, greeting(environment, server.url));

@@ -3,6 +3,7 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { Public } from '../src/platform/access/access.decorator.js';
 import { dumpDatabase } from '../src/platform/backup/dump-database.js';
 import { Environment } from '../src/platform/config/environment.js';
 import { Database } from '../src/platform/database/database.js';
@@ -14,6 +15,7 @@ import { openTestDatabase, startTestApp, type TestApp } from './support/test-app
 const IDLE_MS = 400;
 
 /** Sleeps inside a transaction, as code does that asks somebody else in the middle of one. */
+@Public()
 @ApiExcludeController()
 @Controller({ path: 'sleepy', version: VERSION_NEUTRAL })
 class SleepyController {

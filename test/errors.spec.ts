@@ -3,6 +3,7 @@ import { ApiExcludeController } from '@nestjs/swagger';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Public } from '../src/platform/access/access.decorator.js';
 import { Database } from '../src/platform/database/database.js';
 import { STATUS_OF } from '../src/platform/errors/describe-error.js';
 import type { DomainErrorKind } from '../src/platform/errors/domain-error.js';
@@ -18,6 +19,7 @@ type Problem = Record<string, unknown>;
 const MEMBERS = ['type', 'title', 'status', 'code', 'detail', 'instance', 'request_id', 'error'];
 
 /** Fails as code with a bug does. */
+@Public()
 @ApiExcludeController()
 @Controller({ path: 'failing', version: VERSION_NEUTRAL })
 class FailingController {

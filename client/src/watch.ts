@@ -39,7 +39,7 @@ export interface WatchOptions {
 export interface Watch {
   /** Resolves when all rooms are joined and what `since` missed has come. Rejects when the server refuses a room. */
   readonly ready: Promise<void>;
-  /** Resolves after {@link close}; rejects when the server refuses a room. */
+  /** Resolves after {@link close}; rejects when the server refuses a room, or the token. */
   readonly closed: Promise<void>;
   /** The position of the newest event. */
   readonly position: string | undefined;
@@ -93,10 +93,14 @@ class RoomWatch implements Watch {
       reconnectionDelay: RECONNECT_AFTER_MS,
       reconnectionDelayMax: RECONNECT_AT_MOST_AFTER_MS,
       randomizationFactor: 1,
-      ...(token !== undefined && { extraHeaders: { authorization: `Bearer ${token}` } }),
+      ...(token !== undefined && { auth: { token } }),
     });
     this.socket.on('connect', () => void this.catchUp());
-    this.socket.on('connect_error', (error) => options.onError?.(error));
+    this.socket.on('connect_error', (error: Error & { data?: Answer }) => {
+      const { status, detail = error.message } = error.data ?? {};
+      if (status === 401 || status === 403) this.fail(new Refusal(`The watch is refused: ${detail}`));
+      else options.onError?.(error);
+    });
     this.socket.on('disconnect', (reason) => {
       this.kept = null;
       // After this one the socket does not come back by itself.

@@ -26,7 +26,9 @@ export function mistakesInCompose({ compose: { services, volumes = {} }, dockerf
 function mistakesInNames(service, { services, volumes, has }) {
   const sources = (service.volumes ?? []).map((volume) => volume.split(':')[0]);
   const test = [service.healthcheck?.test ?? []].flat().join(' ');
-  const secrets = Object.entries(mapOf(service.environment)).filter(([, value]) => /PASSWORD:-/.test(String(value)));
+  const secrets = Object.entries(mapOf(service.environment)).filter(([, value]) =>
+    /(PASSWORD|SECRET_KEY):-/.test(String(value)),
+  );
   return [
     ...Object.keys(mapOf(service.depends_on)).flatMap((other) => mistakesInDependency(other, service, services)),
     ...sources.filter((name) => /^\w/.test(name) && !(name in volumes)).map((name) => `there is no volume ${name}`),
@@ -34,7 +36,7 @@ function mistakesInNames(service, { services, volumes, has }) {
     ...[...test.matchAll(/127\.0\.0\.1:\d+(\/[\w/-]*)/g)]
       .filter(([, path]) => !PATHS.has(path))
       .map(([, path]) => `its health check asks for ${path}, which does not exist`),
-    ...secrets.map(([name]) => `${name} has a password of its own, which somebody will keep`),
+    ...secrets.map(([name]) => `${name} has a secret of its own, which somebody will keep`),
   ];
 }
 

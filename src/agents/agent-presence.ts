@@ -1,5 +1,6 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { isUUID } from 'class-validator';
+import { mayActFor } from '../platform/access/own-agent.js';
 import { Environment } from '../platform/config/environment.js';
 import { Database, statement } from '../platform/database/database.js';
 import { UnitOfWork } from '../platform/database/unit-of-work.js';
@@ -157,7 +158,7 @@ export class AgentPresence implements OnModuleDestroy {
     const [agent] = await this.database.query<Known & Record<string, unknown>>(isUUID(ref) ? FIND.byId : FIND.byKey, [
       ref,
     ]);
-    if (!agent) throw new AgentNotFound(ref);
+    if (!agent || !mayActFor(agent.id)) throw new AgentNotFound(ref);
     return agent;
   }
 

@@ -12,6 +12,8 @@ import {
   VERSION_NEUTRAL,
 } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -38,6 +40,7 @@ export class AgentsController {
   ) {}
 
   @Get()
+  @Access(Role.Viewer)
   @Listed(AgentResponse)
   @ApiOperation({ operationId: 'list_agents', summary: 'List agents, newest first' })
   async list(@Query() query: ListAgentsQuery): Promise<Page<AgentResponse>> {
@@ -45,6 +48,7 @@ export class AgentsController {
   }
 
   @Post()
+  @Access(Role.Operator, Role.Agent)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_agent', summary: 'Register an agent' })
@@ -55,6 +59,7 @@ export class AgentsController {
   }
 
   @Get('stats/summary')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'summarise_agents', summary: 'How many agents there are and how they do' })
   @ApiOkResponse({ type: AgentSummaryResponse })
   @ApiErrors()
@@ -63,6 +68,7 @@ export class AgentsController {
   }
 
   @Get(':id')
+  @Access(Role.Viewer, Role.Agent)
   @ApiAgentRef()
   @ApiOperation({ operationId: 'get_agent', summary: 'Get one agent' })
   @ApiOkResponse({ type: AgentResponse })
@@ -72,6 +78,7 @@ export class AgentsController {
   }
 
   @Put(':id')
+  @Access(Role.Operator, Role.Agent)
   @ApiAgentRef()
   @ApiOperation({ operationId: 'update_agent', summary: 'Change the given fields of an agent' })
   @ApiOkResponse({ type: AgentResponse })
@@ -81,6 +88,7 @@ export class AgentsController {
   }
 
   @Delete(':id')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiAgentRef()
   @ApiOperation({
@@ -94,6 +102,7 @@ export class AgentsController {
   }
 
   @Patch(':id/status')
+  @Access(Role.Operator, Role.Agent)
   @ApiAgentRef()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_agent_status', summary: "Set an agent's status and current task" })
@@ -104,6 +113,7 @@ export class AgentsController {
   }
 
   @Patch(':id/metrics')
+  @Access(Role.Operator, Role.Agent)
   @ApiAgentRef()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_agent_metrics', summary: "Set an agent's metrics from outside" })
@@ -114,6 +124,7 @@ export class AgentsController {
   }
 
   @Post(':id/heartbeat')
+  @Access(Role.Operator, Role.Agent)
   @LimitedAs('lease')
   @AuditRefusalsOnly('a sign of life, of which each agent gives many')
   @HttpCode(HttpStatus.OK)
@@ -135,6 +146,7 @@ export class AgentsController {
   }
 
   @Post(':id/drain')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiAgentRef()
   @ApiOperation({ operationId: 'drain_agent', summary: 'Give an agent no new tasks; what it holds goes on' })
@@ -145,6 +157,7 @@ export class AgentsController {
   }
 
   @Post(':id/resume')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiAgentRef()
   @ApiOperation({ operationId: 'resume_agent', summary: 'Give an agent tasks again' })

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { ApiKeyCreated } from '../auth/auth.events.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
+import { UnknownReference } from '../platform/errors/common.errors.js';
 import { Within } from '../platform/events/handlers.js';
 import { ProjectDeleted } from '../projects/projects.events.js';
 import { AgentsService } from './agents.service.js';
@@ -8,6 +10,11 @@ import { AgentsService } from './agents.service.js';
 @Injectable()
 export class AgentsListener {
   constructor(private readonly agents: AgentsService) {}
+
+  @Within([ApiKeyCreated])
+  async assertKeyOfAgent({ agent_id }: ApiKeyCreated): Promise<void> {
+    if (agent_id && !(await this.agents.find(agent_id))) throw new UnknownReference('agent_id', agent_id, 'agent');
+  }
 
   @Within([ProjectDeleted])
   removeWithProject({ project_id }: ProjectDeleted, tx: Transaction): Promise<void> {

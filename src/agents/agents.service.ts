@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
+import { mayActFor } from '../platform/access/own-agent.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -92,13 +93,16 @@ export class AgentsService {
   /** By id or key. */
   async get(ref: string): Promise<Agent> {
     const agent = await this.find(ref);
-    if (!agent) throw new AgentNotFound(ref);
+    if (!agent || !mayActFor(agent.id)) throw new AgentNotFound(ref);
     return agent;
   }
 
-  /** An id needs no look: whoever uses it finds out whether it exists. */
+  /** An id needs no look: whoever uses it finds out whether it exists. To an agent there is none but itself. */
   async resolveId(ref: string): Promise<string> {
-    return isUUID(ref) ? ref.toLowerCase() : (await this.get(ref)).id;
+    if (!isUUID(ref)) return (await this.get(ref)).id;
+    const id = ref.toLowerCase();
+    if (!mayActFor(id)) throw new AgentNotFound(ref);
+    return id;
   }
 
   find(ref: string): Promise<Agent | null> {
@@ -240,7 +244,7 @@ export class AgentsService {
     return this.unitOfWork.run(async (tx) => {
       const where = isUUID(ref) ? { id: ref } : { key: ref };
       const agent = await tx.manager.findOne(Agent, { where, lock: { mode: 'for_no_key_update' } });
-      if (!agent) throw new AgentNotFound(ref);
+      if (!agent || !mayActFor(agent.id)) throw new AgentNotFound(ref);
       const before = snapshot(agent);
       work(agent, tx);
       tx.changed('agent', agent.id, changesSince(before, agent, SET_BY_REQUESTS));

@@ -1,5 +1,7 @@
 import { Controller, Get, Query, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiExtraModels, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { Listed } from '../platform/http/api.decorators.js';
 import { mapPage, type Page } from '../platform/http/page.js';
 import { AuditService } from './audit.service.js';
@@ -12,6 +14,7 @@ export class AuditController {
   constructor(private readonly audit: AuditService) {}
 
   @Get()
+  @Access(Role.Admin)
   @Listed(AuditRecordResponse)
   @ApiExtraModels(ChangeResponse)
   @ApiOperation({

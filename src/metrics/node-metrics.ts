@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { Gauge } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
+import { Authenticator } from '../platform/access/authenticator.js';
 import { APP } from '../platform/config/app-info.js';
 import { Database } from '../platform/database/database.js';
 import { Rooms } from '../platform/sockets/rooms.js';
@@ -8,7 +9,7 @@ import { MetricsService } from './metrics.service.js';
 /** What this node holds: sockets, and connections to the database. */
 @Injectable()
 export class NodeMetrics {
-  constructor({ registry }: MetricsService, { pool }: Database, rooms: Rooms) {
+  constructor({ registry }: MetricsService, { pool }: Database, rooms: Rooms, authenticator: Authenticator) {
     const gauge = (name: string, help: string, read: () => number): void => {
       const one: Gauge = new Gauge({
         name: `flightdeck_${name}`,
@@ -22,6 +23,15 @@ export class NodeMetrics {
     gauge('database_pool_connections', 'Connections that this node holds', () => pool.totalCount);
     gauge('database_pool_idle', 'Those of them that nobody uses', () => pool.idleCount);
     gauge('database_pool_waiting', 'Requests that wait for a connection', () => pool.waitingCount);
+    const refused: Counter = new Counter({
+      name: 'flightdeck_credentials_refused_total',
+      help: 'API keys and tokens that this node refused',
+      registers: [registry],
+      collect: () => {
+        refused.reset();
+        refused.inc(authenticator.refused);
+      },
+    });
     new Gauge({
       name: 'flightdeck_info',
       help: 'Always 1; says which version this node runs',

@@ -1,5 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Put, Query, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
@@ -16,6 +18,7 @@ export class ProjectsController {
   constructor(private readonly projects: ProjectsService) {}
 
   @Get()
+  @Access(Role.Viewer)
   @Listed(ProjectResponse)
   @ApiOperation({ operationId: 'list_projects', summary: 'List projects, newest first' })
   async list(@Query() query: ListProjectsQuery): Promise<Page<ProjectResponse>> {
@@ -23,6 +26,7 @@ export class ProjectsController {
   }
 
   @Post()
+  @Access(Role.Operator)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_project', summary: 'Create a project' })
@@ -33,6 +37,7 @@ export class ProjectsController {
   }
 
   @Get(':id')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_project', summary: 'Get one project' })
   @ApiOkResponse({ type: ProjectResponse })
   @ApiErrors('not_found', 'invalid')
@@ -41,6 +46,7 @@ export class ProjectsController {
   }
 
   @Put(':id')
+  @Access(Role.Operator)
   @ApiOperation({ operationId: 'update_project', summary: 'Change the given fields of a project' })
   @ApiOkResponse({ type: ProjectResponse })
   @ApiErrors('not_found', 'invalid')
@@ -49,6 +55,7 @@ export class ProjectsController {
   }
 
   @Delete(':id')
+  @Access(Role.Admin)
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({
     operationId: 'delete_project',

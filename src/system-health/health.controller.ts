@@ -2,6 +2,7 @@ import { Controller, Get, HttpStatus, Res, VERSION_NEUTRAL } from '@nestjs/commo
 import { HttpAdapterHost } from '@nestjs/core';
 import { ApiOkResponse, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
+import { Public } from '../platform/access/access.decorator.js';
 import { APP } from '../platform/config/app-info.js';
 import { DrainingAdapter } from '../platform/http/draining-adapter.js';
 import { Unlimited } from '../platform/limits/limit-class.js';
@@ -28,6 +29,7 @@ export class HealthController {
   ) {}
 
   @Get()
+  @Public()
   @ApiOperation({ operationId: 'get_service_info', summary: 'What this service is and where its parts are' })
   @ApiOkResponse({ type: ServiceInfoResponse })
   info(): ServiceInfoResponse {
@@ -42,6 +44,7 @@ export class HealthController {
   }
 
   @Get('health')
+  @Public()
   @ApiOperation({ operationId: 'get_health', summary: 'Whether the process is alive; cheap' })
   @ApiOkResponse({ type: HealthResponse })
   async alive(): Promise<HealthResponse> {
@@ -57,6 +60,7 @@ export class HealthController {
   }
 
   @Get('health/detailed')
+  @Public()
   @ApiOperation({ operationId: 'get_detailed_health', summary: 'Every component, looked at now' })
   @ApiOkResponse({ type: DetailedHealthResponse })
   @ApiResponse({
@@ -74,6 +78,7 @@ export class HealthController {
   }
 
   @Get('health/ready')
+  @Public()
   @ApiOperation({ operationId: 'get_readiness', summary: 'Whether requests may come here' })
   @ApiOkResponse({ type: ReadinessResponse })
   @ApiResponse({ status: HttpStatus.SERVICE_UNAVAILABLE, type: ReadinessResponse, description: 'Not now' })
@@ -85,6 +90,7 @@ export class HealthController {
   }
 
   @Get('healthz')
+  @Public()
   @ApiOperation({ operationId: 'get_healthz', summary: 'The checks in the words of BotArmy' })
   @ApiOkResponse({ type: HealthzResponse })
   @ApiResponse({ status: HttpStatus.SERVICE_UNAVAILABLE, type: HealthzResponse, description: 'All checks fail' })
@@ -109,6 +115,7 @@ export class HealthController {
   }
 
   @Get('health/z')
+  @Public()
   @ApiOperation({ operationId: 'get_health_z', summary: 'The same as /healthz' })
   @ApiOkResponse({ type: HealthzResponse })
   @ApiResponse({ status: HttpStatus.SERVICE_UNAVAILABLE, type: HealthzResponse, description: 'All checks fail' })
@@ -117,6 +124,7 @@ export class HealthController {
   }
 
   @Get('api/health')
+  @Public()
   @ApiOperation({ operationId: 'get_api_health', summary: 'Whether the API is alive' })
   @ApiOkResponse({ type: ApiHealthResponse })
   apiHealth(): ApiHealthResponse {

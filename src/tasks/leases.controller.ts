@@ -4,6 +4,9 @@ import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
+import { Access } from '../platform/access/access.decorator.js';
+import { Authenticator } from '../platform/access/authenticator.js';
+import { Role } from '../platform/access/principal.js';
 import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
 import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
@@ -36,9 +39,11 @@ export class LeasesController {
     private readonly completions: TaskCompletions,
     private readonly waiters: LeaseWaiters,
     private readonly agents: AgentsService,
+    private readonly authenticator: Authenticator,
   ) {}
 
   @Post('lease')
+  @Access(Role.Operator, Role.Agent)
   @AuditRefusalsOnly('each task that it hands out has an event, and without one it changes nothing')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'lease_tasks', summary: 'Get tasks to work on, or wait for some' })
@@ -47,10 +52,13 @@ export class LeasesController {
   async lease(@Body() dto: LeaseTasksDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<JsonText> {
     const { max_tasks = 1, wait_seconds = 0, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     const agent_id = await this.agents.resolveId(dto.agent_id);
-    const rows = await this.waiters.lease(
-      { agent_id, max_tasks, lease_seconds },
-      wait_seconds * 1000,
-      departure(reply),
+    // Who was revoked while it waits gets no task any more; its next call is refused.
+    const rows = await this.authenticator.whileUnchanged((changed) =>
+      this.waiters.lease(
+        { agent_id, max_tasks, lease_seconds },
+        wait_seconds * 1000,
+        AbortSignal.any([departure(reply), changed]),
+      ),
     );
     return JsonText.list(
       rows.map(({ json, lease_token: token, lease_expires_at: expires_at, attempt }) =>
@@ -60,6 +68,7 @@ export class LeasesController {
   }
 
   @Post('lease/complete')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({
     operationId: 'complete_tasks',
@@ -81,6 +90,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/heartbeat')
+  @Access(Role.Operator, Role.Agent)
   @AuditRefusalsOnly('a sign of life, of which each task gets many; told progress has an event')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'renew_lease', summary: 'Keep the lease; hear whether to stop' })
@@ -92,6 +102,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/complete')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @RouteConfig({ takes_large_output: true })
   @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
@@ -103,6 +114,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/fail')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'fail_task', summary: 'Say that the attempt failed: it is tried again, or has failed' })
   @ApiOkResponse({ type: TaskResponse })
@@ -112,6 +124,7 @@ export class LeasesController {
   }
 
   @Post(':id/lease/release')
+  @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'release_task', summary: 'Give the task back undone; not counted as an attempt' })
   @ApiOkResponse({ type: TaskResponse })

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { currentContext } from '../platform/context/request-context.js';
+import { actingAgent } from '../platform/access/own-agent.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Gather, TooMuchTogether } from '../platform/database/gather.js';
@@ -52,6 +53,22 @@ interface Creation {
   event: Record<string, unknown>;
 }
 
+const HELD_BY_OTHERS = statement(
+  'leases_of_other_agents',
+  `SELECT given.id, given.token, given.agent_id
+   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS given (id, token, agent_id) JOIN tasks t ON t.id = given.id
+   WHERE (t.lease_token = given.token OR t.ended_lease_token = given.token)
+     AND t.assigned_agent_id IS NOT NULL AND t.assigned_agent_id IS DISTINCT FROM given.agent_id`,
+);
+
+const IS_ASSIGNED = statement('is_task_assigned_to', 'SELECT FROM tasks WHERE id = $1 AND assigned_agent_id = $2');
+
+interface Claim {
+  id: string;
+  token: string;
+  agent_id: string | null;
+}
+
 /** Reads, locks and writes tasks for the services of this domain. */
 @Injectable()
 export class TaskStore {
@@ -65,7 +82,33 @@ export class TaskStore {
   private readonly locked = new WeakMap<Transaction, Set<string>>();
   private readonly readings = new Batch((ids: string[]) => this.readAll(ids));
 
+  private readonly claims = new Batch((claims: Claim[]) => this.judge(claims));
+
   constructor(private readonly database: Database) {}
+
+  /** For a caller of role agent: it has only the tasks that are its own. Throws TaskNotFound to the agent whose task it is not. */
+  async assertOwn(id: string): Promise<void> {
+    const agent_id = actingAgent() ?? null;
+    if ((await this.database.query(IS_ASSIGNED, [id, agent_id])).length === 0) throw new TaskNotFound(id);
+  }
+
+  /** For a caller of role agent, to whom a token is not enough: the lease must be its own. One that is over is for dispatch to refuse. */
+  async assertOwnLease(id: string, token: string): Promise<void> {
+    const agent_id = actingAgent() ?? null;
+    if (!(await this.claims.add({ id, token, agent_id }))) throw new TaskNotFound(id);
+  }
+
+  private async judge(claims: Claim[]): Promise<boolean[]> {
+    const all = <Name extends keyof Claim>(name: Name) => claims.map((claim) => claim[name]);
+    const rows = await this.database.query<Claim & Record<string, unknown>>(HELD_BY_OTHERS, [
+      all('id'),
+      all('token'),
+      all('agent_id'),
+    ]);
+    const keyOf = ({ id, token, agent_id }: Claim) => `${id} ${token} ${agent_id}`;
+    const refused = new Set(rows.map(keyOf));
+    return claims.map((claim) => !refused.has(keyOf(claim)));
+  }
 
   /** The database's clock: the only one that decides. */
   async now(): Promise<Date> {

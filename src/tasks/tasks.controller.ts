@@ -12,6 +12,8 @@ import {
   VERSION_NEUTRAL,
 } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { EventResponse } from '../platform/events/event.response.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -41,6 +43,7 @@ export class TasksController {
   ) {}
 
   @Get()
+  @Access(Role.Viewer)
   @Listed(TaskResponse)
   @ApiOperation({ operationId: 'list_tasks', summary: 'List tasks, newest first' })
   list(@Query() query: ListTasksQuery): Promise<Page<JsonText>> {
@@ -48,6 +51,7 @@ export class TasksController {
   }
 
   @Post()
+  @Access(Role.Operator)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_task', summary: 'Create a task' })
@@ -58,6 +62,7 @@ export class TasksController {
   }
 
   @Get('stats/summary')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'summarise_tasks', summary: 'How many tasks there are and how far they are' })
   @ApiOkResponse({ type: TaskSummaryResponse })
   @ApiErrors()
@@ -66,6 +71,7 @@ export class TasksController {
   }
 
   @Patch('bulk')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_tasks', summary: 'Change up to 1000 tasks, all or none' })
   @ApiOkResponse({ type: BulkUpdatedResponse })
@@ -76,6 +82,7 @@ export class TasksController {
   }
 
   @Get(':id')
+  @Access(Role.Viewer, Role.Agent)
   @ApiOperation({ operationId: 'get_task', summary: 'Get one task' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid')
@@ -84,6 +91,7 @@ export class TasksController {
   }
 
   @Put(':id')
+  @Access(Role.Operator)
   @ApiOperation({ operationId: 'update_task', summary: 'Change the given fields of a task' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid', 'conflict')
@@ -92,6 +100,7 @@ export class TasksController {
   }
 
   @Delete(':id')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({ operationId: 'delete_task', summary: 'Delete a task that is not in progress' })
   @ApiNoContentResponse()
@@ -101,6 +110,7 @@ export class TasksController {
   }
 
   @Patch(':id/status')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_task_status', summary: 'Move a task by hand' })
   @ApiOkResponse({ type: TaskResponse })
@@ -110,6 +120,7 @@ export class TasksController {
   }
 
   @Patch(':id/progress')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'update_task_progress', summary: 'Say how far a task is' })
   @ApiOkResponse({ type: TaskResponse })
@@ -119,6 +130,7 @@ export class TasksController {
   }
 
   @Patch(':id/assign')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'assign_task', summary: 'Give a task to one agent, or to anyone' })
   @ApiOkResponse({ type: TaskResponse })
@@ -128,6 +140,7 @@ export class TasksController {
   }
 
   @Post(':id/dependencies')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'add_task_dependency', summary: 'Let a task wait for another' })
@@ -138,6 +151,7 @@ export class TasksController {
   }
 
   @Delete(':id/dependencies/:dependency_id')
+  @Access(Role.Operator)
   @ApiOperation({ operationId: 'remove_task_dependency', summary: 'Let a task wait no longer; absent is fine' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid')
@@ -146,6 +160,7 @@ export class TasksController {
   }
 
   @Post(':id/cancel')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({
@@ -159,6 +174,7 @@ export class TasksController {
   }
 
   @Post(':id/retry')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'retry_task', summary: 'Begin a failed or cancelled task anew' })
@@ -169,6 +185,7 @@ export class TasksController {
   }
 
   @Get(':id/events')
+  @Access(Role.Viewer)
   @Listed(EventResponse)
   @ApiOperation({ operationId: 'list_task_events', summary: "A task's history, newest first" })
   @ApiErrors('not_found', 'invalid')

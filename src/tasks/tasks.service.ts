@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
+import { isAgent } from '../platform/access/own-agent.js';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database } from '../platform/database/database.js';
@@ -90,7 +91,8 @@ export class TasksService {
     return mapPage(page, ({ json }) => new JsonText(json));
   }
 
-  get(id: string): Promise<JsonText> {
+  async get(id: string): Promise<JsonText> {
+    if (isAgent()) await this.store.assertOwn(id);
     return this.store.getJson(id);
   }
 

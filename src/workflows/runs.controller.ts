@@ -1,5 +1,7 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Post, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { ApiErrors, ApiIdempotent } from '../platform/http/api.decorators.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { RerunDto } from './dto/change-workflow.dto.js';
@@ -12,6 +14,7 @@ export class RunsController {
   constructor(private readonly runs: RunsService) {}
 
   @Get(':id')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_run', summary: 'Get one run with its steps' })
   @ApiOkResponse({ type: RunResponse })
   @ApiErrors('not_found', 'invalid')
@@ -20,6 +23,7 @@ export class RunsController {
   }
 
   @Post(':id/pause')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'pause_run', summary: 'Lease no more of its tasks; what is in progress goes on' })
@@ -30,6 +34,7 @@ export class RunsController {
   }
 
   @Post(':id/resume')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'resume_run', summary: 'Go on with a paused run' })
@@ -40,6 +45,7 @@ export class RunsController {
   }
 
   @Post(':id/cancel')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'cancel_run', summary: 'End a run; agents are asked to stop what is in progress' })
@@ -50,6 +56,7 @@ export class RunsController {
   }
 
   @Post(':id/rerun')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'rerun', summary: 'Run again with the same input, all of it or from the failure' })

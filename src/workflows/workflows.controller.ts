@@ -19,6 +19,8 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import { Access } from '../platform/access/access.decorator.js';
+import { Role } from '../platform/access/principal.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -60,6 +62,7 @@ export class WorkflowsController {
   ) {}
 
   @Get()
+  @Access(Role.Viewer)
   @Listed(WorkflowResponse)
   @ApiOperation({ operationId: 'list_workflows', summary: 'List workflows, newest first' })
   async list(@Query() query: ListWorkflowsQuery): Promise<Page<WorkflowResponse>> {
@@ -67,6 +70,7 @@ export class WorkflowsController {
   }
 
   @Post()
+  @Access(Role.Operator)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_workflow', summary: 'Create a workflow' })
@@ -77,6 +81,7 @@ export class WorkflowsController {
   }
 
   @Get('stats/summary')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'summarise_workflows', summary: 'How many workflows there are and how they do' })
   @ApiOkResponse({ type: WorkflowSummaryResponse })
   @ApiErrors()
@@ -85,6 +90,7 @@ export class WorkflowsController {
   }
 
   @Get(':id')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_workflow', summary: 'Get one workflow' })
   @ApiOkResponse({ type: WorkflowResponse })
   @ApiErrors('not_found', 'invalid')
@@ -93,6 +99,7 @@ export class WorkflowsController {
   }
 
   @Put(':id')
+  @Access(Role.Operator)
   @ApiOperation({
     operationId: 'update_workflow',
     summary: 'Change the given fields; a run that has begun keeps its definition',
@@ -104,6 +111,7 @@ export class WorkflowsController {
   }
 
   @Delete(':id')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({
     operationId: 'delete_workflow',
@@ -116,6 +124,7 @@ export class WorkflowsController {
   }
 
   @Patch(':id/status')
+  @Access(Role.Operator)
   @ApiIdempotent()
   @ApiOperation({
     operationId: 'update_workflow_status',
@@ -129,6 +138,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/agents')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.OK)
   @ApiIdempotent()
   @ApiOperation({
@@ -142,6 +152,7 @@ export class WorkflowsController {
   }
 
   @Delete(':id/agents/:agent_id')
+  @Access(Role.Operator)
   @ApiOperation({ operationId: 'remove_workflow_agent', summary: 'Take an agent off a workflow; absent is fine' })
   @ApiOkResponse({ type: WorkflowResponse })
   @ApiErrors('not_found', 'invalid')
@@ -150,6 +161,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/execute')
+  @Access(Role.Operator)
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiIdempotent()
   @ApiOperation({ operationId: 'execute_workflow', summary: 'Start a run, now or later' })
@@ -161,6 +173,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/tasks')
+  @Access(Role.Viewer)
   @Listed(TaskResponse)
   @ApiOperation({ operationId: 'list_workflow_tasks', summary: "A workflow's tasks" })
   @ApiErrors('not_found', 'invalid')
@@ -170,6 +183,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/runs')
+  @Access(Role.Viewer)
   @Listed(RunResponse)
   @ApiOperation({ operationId: 'list_workflow_runs', summary: "A workflow's runs, newest first" })
   @ApiErrors('not_found', 'invalid')
@@ -178,6 +192,7 @@ export class WorkflowsController {
   }
 
   @Post(':id/validate')
+  @Access(Role.Viewer)
   @AuditRefusalsOnly('it changes nothing')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ operationId: 'validate_workflow', summary: 'Check a definition without saving it' })
@@ -188,6 +203,7 @@ export class WorkflowsController {
   }
 
   @Get(':id/graph')
+  @Access(Role.Viewer)
   @ApiOperation({ operationId: 'get_workflow_graph', summary: 'The steps, how far they are, and what depends on what' })
   @ApiOkResponse({ type: GraphResponse })
   @ApiErrors('not_found', 'invalid')

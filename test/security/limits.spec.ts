@@ -40,7 +40,9 @@ function principalsModule(): DynamicModule {
           name: 'test',
           role: Role.Admin,
           project_id: null,
+          agent_id: null,
           key_prefix: null,
+          expires_at: null,
         };
         if (id !== undefined) currentContext().principal = principal;
         done();

@@ -16,6 +16,9 @@ async function leased(server: TestApp): Promise<Leased> {
   return (await lease(server, agent))[0]!;
 }
 
+const makeKey = async (server: TestApp): Promise<{ id: string }> =>
+  (await server.post('/api/v1/auth/keys', { name: 'Dashboard', role: 'viewer' })).body as { id: string };
+
 async function run(server: TestApp): Promise<{ id: string; workflow_id: string }> {
   const workflow = await makeWorkflow(server, STEPS);
   const { body } = await server.post(`/api/v1/workflows/${workflow.id}/execute`, {});
@@ -35,6 +38,10 @@ export const MUTATIONS: Record<string, (server: TestApp) => Promise<Mutation>> =
   create_project: () => Promise.resolve({ body: { name: 'Apollo' } }),
   update_project: (server) => of(makeProject(server), { name: 'Gemini' }),
   delete_project: (server) => of(makeProject(server)),
+
+  create_api_key: () => Promise.resolve({ body: { name: 'Dashboard', role: 'viewer' } }),
+  rotate_api_key: (server) => of(makeKey(server), {}),
+  revoke_api_key: (server) => of(makeKey(server)),
 
   create_agent: () => Promise.resolve({ body: { name: `Ada ${newId()}`, type: 'writer' } }),
   update_agent: (server) => of(makeAgent(server), { description: 'Writes' }),

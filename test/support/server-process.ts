@@ -1,14 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { inject } from 'vitest';
 import { eventually } from './eventually.js';
 import { administer, withDatabase } from './global-setup.js';
 
 const MAIN = 'dist/src/main.js';
+const KEYS = 'dist/src/auth/keys.cli.js';
 
 /** The built server as a process of its own, on data of its own: what is killed here is really dead. */
 export class ServerProcess {
@@ -68,6 +70,17 @@ export class ServerProcess {
       if (child.exitCode !== null) throw new Error(`The server ended with ${child.exitCode}: ${this.output}`);
       if (!(await this.isReady())) throw new Error('not ready');
     }, 60_000);
+  }
+
+  /** Makes a key as an operator does, with `npm run keys`; on the embedded database before it starts. */
+  async createKey(role = 'admin'): Promise<string> {
+    const { stdout } = await this.keys('create', '--role', role, '--name', `A test's ${role}`);
+    return stdout.trim();
+  }
+
+  /** `npm run keys`; rejects with what it said when it failed. */
+  keys(...args: string[]): Promise<{ stdout: string; stderr: string }> {
+    return promisify(execFile)(process.execPath, [resolve(KEYS), ...args], { cwd: this.folder, env: this.environment });
   }
 
   /** Resolves with the exit code (null after a signal). */

@@ -1,4 +1,4 @@
-/** What a caller may do: each role is declared on every handler by `@Access`. */
+/** What a caller may do: which roles each handler lets in is declared by `@Access`. */
 export enum Role {
   /** Reads. */
   Viewer = 'viewer',
@@ -21,4 +21,11 @@ export interface Principal {
   project_id: string | null;
   /** The part of an API key that may be shown; null for a token. */
   key_prefix: string | null;
+  /** Of role agent: the one that it is; null as long as it has registered none, and for other roles. */
+  agent_id: string | null;
+  /** When the credential ends by itself; null: never. */
+  expires_at: Date | null;
 }
+
+/** Whether its credential has ended by itself. */
+export const isOver = ({ expires_at }: Principal): boolean => expires_at !== null && expires_at.getTime() <= Date.now();

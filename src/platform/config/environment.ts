@@ -1,5 +1,13 @@
 import { IsBoolean, IsIn, IsString, Matches } from 'class-validator';
-import { IsAddresses, IsOptionalUrl, IsOrigins, IsWhole, readAddresses, readOrigins } from './variable-rules.js';
+import {
+  IsAddresses,
+  IsAlgorithms,
+  IsOptionalUrl,
+  IsOrigins,
+  IsWhole,
+  readAddresses,
+  readOrigins,
+} from './variable-rules.js';
 
 /** Every variable that Flightdeck reads, with its default. `.env.example` lists the same, in the same order. */
 export class Environment {
@@ -55,6 +63,42 @@ export class Environment {
   /** Web origins that may call the API and open sockets: a comma list or a JSON list. */
   @IsOrigins()
   CORS_ORIGINS: string = 'http://localhost:3000,http://localhost:8000';
+
+  /** Whether callers must prove who they are: required or off. Empty: off in development on a loopback address, else required. */
+  @IsIn(['', 'required', 'off'])
+  AUTH_MODE: string = '';
+
+  /** Seals what is kept and may hold a secret; the same on all nodes, with 32 characters or more (openssl rand -hex 32). */
+  @IsString()
+  SECRET_KEY: string = 'for-development-only';
+
+  /** The OIDC issuer whose tokens (JWT) are taken beside API keys, as its `iss` is written. Empty: none are. */
+  @IsOptionalUrl('https', 'http')
+  OIDC_ISSUER: string = '';
+
+  /** The audience (`aud`) that its tokens must have. */
+  @IsString()
+  OIDC_AUDIENCE: string = '';
+
+  /** Where the issuer's keys (JWKS) are. Empty: where its /.well-known/openid-configuration says. */
+  @IsOptionalUrl('https', 'http')
+  OIDC_JWKS_URL: string = '';
+
+  /** The algorithms with which a token may be signed: a comma list. */
+  @IsAlgorithms()
+  OIDC_ALGORITHMS: string = 'RS256,PS256,ES256,EdDSA';
+
+  /** The claim that names the role, or a list of roles; a.b is b within a. */
+  @IsString()
+  OIDC_ROLE_CLAIM: string = 'role';
+
+  /** The claim that names the only project (id) of the caller; absent: all of them. */
+  @IsString()
+  OIDC_PROJECT_CLAIM: string = 'project_id';
+
+  /** The claim that names the agent (id) that a caller of role agent is. */
+  @IsString()
+  OIDC_AGENT_CLAIM: string = 'agent_id';
 
   /** debug, info, warning or error. */
   @IsIn(['debug', 'info', 'warning', 'error'])
@@ -196,7 +240,22 @@ export class Environment {
     return readAddresses(this.TRUST_PROXY);
   }
 
+  /** Others than the programs of this machine may reach it. */
+  get is_exposed(): boolean {
+    return this.ENVIRONMENT === 'production' || !isLoopback(this.host);
+  }
+
+  get requires_authentication(): boolean {
+    return this.AUTH_MODE === '' ? this.is_exposed : this.AUTH_MODE === 'required';
+  }
+
+  get oidc_algorithms(): string[] {
+    return this.OIDC_ALGORITHMS.split(',').map((name) => name.trim());
+  }
+
   get cors_origins(): string[] {
     return readOrigins(this.CORS_ORIGINS) ?? [];
   }
 }
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { Environment } from './environment.js';
-import { BadEnvironment, environmentFields, readEnvironment } from './read-environment.js';
+import { BadEnvironment, environmentFields, readEnvironment, readServerEnvironment } from './read-environment.js';
 
-function mistakesOf(source: NodeJS.ProcessEnv): readonly string[] {
+function mistakesOf(source: NodeJS.ProcessEnv, read = readEnvironment): readonly string[] {
   try {
-    readEnvironment(source);
+    read(source);
     return [];
   } catch (error) {
     return (error as BadEnvironment).mistakes;
@@ -195,5 +195,63 @@ describe('the environment', () => {
 
   it.each(['redis://:secret@cache_1:6379/0', 'rediss://cache.example'])('takes the Redis address %s', (REDIS_URL) => {
     expect(readEnvironment({ REDIS_URL }).REDIS_URL).toBe(REDIS_URL);
+  });
+});
+
+describe('a server that others can reach', () => {
+  const SECRET_KEY = 'x'.repeat(32);
+  const dangersOf = (source: NodeJS.ProcessEnv) => mistakesOf(source, readServerEnvironment);
+
+  it.each([
+    ['in production', { ENVIRONMENT: 'production' }],
+    ['in production on a loopback address', { ENVIRONMENT: 'production', HOST: '127.0.0.1' }],
+    ['on all addresses', { HOST: '0.0.0.0' }],
+    ['on all addresses of IPv6', { HOST: '::' }],
+    ['on an address of the network', { HOST: '10.0.0.7', ENVIRONMENT: 'test' }],
+    ['on a name', { HOST: 'flightdeck.example.com' }],
+  ])('%s refuses all that is dangerous there, in one message', (_where, place) => {
+    const careless = { ...place, AUTH_MODE: 'off', CORS_ORIGINS: '*', DEBUG: 'true' };
+
+    const dangers = dangersOf(careless);
+
+    expect(dangers.map((danger) => danger.split(' ', 1)[0])).toEqual([
+      'AUTH_MODE',
+      'SECRET_KEY',
+      'SECRET_KEY',
+      'CORS_ORIGINS',
+      'DEBUG',
+    ]);
+    expect(dangersOf({ ...careless, SECRET_KEY, AUTH_MODE: '' })).toHaveLength(2);
+    expect(dangersOf({ ...place, SECRET_KEY })).toEqual([]);
+    expect(readServerEnvironment({ ...place, SECRET_KEY }).requires_authentication).toBe(true);
+  });
+
+  it('has a long SECRET_KEY of its own, which is never shown', () => {
+    const place = { ENVIRONMENT: 'production' };
+
+    expect(dangersOf({ ...place, SECRET_KEY: 'hunter2' })).toEqual([
+      expect.stringMatching(/^SECRET_KEY must have 32 characters or more/),
+    ]);
+    expect(dangersOf({ ...place, SECRET_KEY: 'hunter2', PORT: 'x' }).join()).not.toContain('hunter2');
+  });
+
+  it('says bad values and dangers together', () => {
+    expect(dangersOf({ ENVIRONMENT: 'production', PORT: 'x', SECRET_KEY, DEBUG: 'on' })).toEqual([
+      expect.stringMatching(/^PORT/),
+      expect.stringMatching(/^DEBUG/),
+    ]);
+  });
+
+  it.each([[{}], [{ HOST: '127.0.0.1' }], [{ HOST: 'localhost' }], [{ HOST: '::1' }], [{ HOST: '127.1.2.3' }]])(
+    'is none with %j: there nothing is asked for',
+    (source) => {
+      expect(dangersOf({ ...source, CORS_ORIGINS: '*', DEBUG: 'true', AUTH_MODE: 'off' })).toEqual([]);
+      expect(readServerEnvironment(source).requires_authentication).toBe(false);
+      expect(readServerEnvironment({ ...source, AUTH_MODE: 'required' }).requires_authentication).toBe(true);
+    },
+  );
+
+  it('is no worker, which nobody can ask', () => {
+    expect(dangersOf({ ENVIRONMENT: 'production', ROLE: 'worker' })).toEqual([]);
   });
 });

@@ -1,5 +1,6 @@
 import { validateSync } from 'class-validator';
 import { Environment } from './environment.js';
+import { dangersOf } from './exposure.js';
 
 /** Older names of variables; the newer one wins when both are given. */
 const ALIASES: Record<string, string> = { ENVIRONMENT: 'ENV', HOST: 'API_HOST', PORT: 'API_PORT' };
@@ -24,6 +25,20 @@ export class BadEnvironment extends Error {
 
 /** Reads the variables once, at boot; an empty one counts as absent. Throws {@link BadEnvironment} naming every bad one. */
 export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
+  const { environment, mistakes } = read(source);
+  if (mistakes.length > 0) throw new BadEnvironment(mistakes);
+  return environment;
+}
+
+/** For a server: also refuses, with every reason, what must not be where others can reach it. */
+export function readServerEnvironment(source: NodeJS.ProcessEnv): Environment {
+  const { environment, mistakes } = read(source);
+  const all = [...mistakes, ...dangersOf(environment)];
+  if (all.length > 0) throw new BadEnvironment(all);
+  return environment;
+}
+
+function read(source: NodeJS.ProcessEnv): { environment: Environment; mistakes: string[] } {
   const environment = new Environment();
   for (const name of environmentFields()) {
     const given = source[name]?.trim() || source[ALIASES[name] ?? '']?.trim();
@@ -36,15 +51,13 @@ export function readEnvironment(source: NodeJS.ProcessEnv): Environment {
     }
   }
 
-  const errors = validateSync(environment, { stopAtFirstError: true });
-  if (errors.length > 0) {
-    throw new BadEnvironment(
-      errors.map(
-        ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
-      ),
-    );
+  const mistakes = validateSync(environment, { stopAtFirstError: true }).map(
+    ({ property, value, constraints }) => `${Object.values(constraints!)[0]} (it is ${show(property, value)})`,
+  );
+  if (environment.OIDC_ISSUER !== '' && environment.OIDC_AUDIENCE === '') {
+    mistakes.push("OIDC_AUDIENCE must be set where OIDC_ISSUER is: else the issuer's tokens for others would do");
   }
-  return environment;
+  return { environment, mistakes };
 }
 
 /** The names of the variables, in the order of the class. */
@@ -60,7 +73,7 @@ function convert(name: string, given: string, environment: Environment): unknown
     if (/^(false|0|no|off)$/i.test(given)) return false;
     return given;
   }
-  return /^(LOG_LEVEL|LOG_FORMAT|ENVIRONMENT|ROLE)$/.test(name) ? given.toLowerCase() : given;
+  return /^(LOG_LEVEL|LOG_FORMAT|ENVIRONMENT|ROLE|AUTH_MODE)$/.test(name) ? given.toLowerCase() : given;
 }
 
 /** A URL may hold a password: only its kind is shown. */

@@ -18,6 +18,18 @@ export const IsOptionalUrl = (...protocols: string[]): PropertyDecorator =>
 
 const protocolOf = (url: string): string => new URL(url).protocol.slice(0, -1);
 
+/** Asymmetric ones: with a secret that both sides know, or with none, who can check a token could make one. */
+const ALGORITHM = /^(RS|PS|ES)(256|384|512)$|^EdDSA$|^Ed25519$/;
+
+export const IsAlgorithms = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isAlgorithms',
+    validator: {
+      validate: (value: string) => value.split(',').every((name) => ALGORITHM.test(name.trim())),
+      defaultMessage: (args) => `${args!.property} must be a comma list of RS256, PS256, ES256, EdDSA and their like`,
+    },
+  });
+
 /** A comma list or a JSON list of web origins, or `*`. */
 export const IsOrigins = (): PropertyDecorator =>
   ValidateBy({

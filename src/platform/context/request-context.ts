@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Principal } from '../access/principal.js';
+import { type Principal, Role } from '../access/principal.js';
 import type { RequestTrace } from './request-trace.js';
 
 /** Where a change came from, as the event log names it. */
@@ -40,6 +40,13 @@ export const runInContext = <T>(context: Partial<RequestContext>, work: () => T)
 
 /** Goes on in the context of another request: for work that several of them share. */
 export const continueIn = <T>(context: RequestContext, work: () => T): T => storage.run(context, work);
+
+/** From here on the request acts for whom its credential names. */
+export function actAs(principal: Principal): void {
+  const source: EventSource = principal.role === Role.Agent ? 'agent' : 'user';
+  const actor = { source, actor_type: principal.kind, actor_id: principal.id };
+  Object.assign(storage.getStore() ?? {}, { ...actor, principal });
+}
 
 /** From here on the request acts for an agent, which has named itself in the body. */
 export function actAsAgent(agent_id: string): void {

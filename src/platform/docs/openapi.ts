@@ -1,5 +1,6 @@
 import { HttpStatus, type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { SECURITY_SCHEMES } from '../access/access.decorator.js';
 import { LIST_OF, problemResponse } from '../http/api.decorators.js';
 import { UNLIMITED } from '../limits/limit-class.js';
 import { ANY_TYPE } from '../http/response-fields.js';
@@ -19,6 +20,11 @@ export function buildDocument(app: INestApplication): OpenAPIObject {
     .setVersion(APP.version)
     .setOpenAPIVersion('3.1.0')
     .setLicense('MIT', '')
+    .addBearerAuth(
+      { type: 'http', description: 'An API key (fd_...), or a JWT of OIDC_ISSUER' },
+      SECURITY_SCHEMES.bearer,
+    )
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, SECURITY_SCHEMES.api_key)
     .build();
   delete (config.info.license as { url?: string }).url;
   const document = SwaggerModule.createDocument(app, config, { autoTagControllers: false });

@@ -9,6 +9,7 @@ import type { ProblemDocument } from './problem-document.js';
 export const STATUS_OF: Record<DomainErrorKind, HttpStatus> = {
   malformed: HttpStatus.BAD_REQUEST,
   invalid: HttpStatus.UNPROCESSABLE_ENTITY,
+  unauthenticated: HttpStatus.UNAUTHORIZED,
   forbidden: HttpStatus.FORBIDDEN,
   not_found: HttpStatus.NOT_FOUND,
   conflict: HttpStatus.CONFLICT,

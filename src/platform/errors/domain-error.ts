@@ -1,6 +1,6 @@
 /** What kind of failure it is; `describe-error.ts` gives each its status. */
 export type DomainErrorKind =
-  'malformed' | 'invalid' | 'forbidden' | 'not_found' | 'conflict' | 'too_many' | 'unavailable';
+  'malformed' | 'invalid' | 'unauthenticated' | 'forbidden' | 'not_found' | 'conflict' | 'too_many' | 'unavailable';
 
 /** One field that is wrong: a JSON pointer (RFC 6901) into the body, or the name of a query parameter. */
 export interface FieldError {

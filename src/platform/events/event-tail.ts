@@ -26,6 +26,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private current: Position = START;
   private foundAt = 0;
   private heldBackMs = HELD_BACK_MS.first;
+  private heldBack = false;
   private readonly loop = new WokenLoop(() => this.look());
   /** Who waits for the end of the next look. */
   private waiting: (() => void)[] = [];
@@ -37,6 +38,11 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly channel: LogChannel,
     private readonly database: Database,
   ) {}
+
+  /** A transaction that runs long keeps later events from being told. */
+  get is_held_back(): boolean {
+    return this.heldBack;
+  }
 
   /** All events up to here have been handed to the live handlers of this node. */
   get position(): Position {
@@ -87,6 +93,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
       if (events.length === BATCH) this.waiting.push(...waiting.splice(0));
       this.heldBackMs =
         is_held_back && events.length === 0 ? Math.min(this.heldBackMs * 2, HELD_BACK_MS.most) : HELD_BACK_MS.first;
+      this.heldBack = is_held_back;
       if (is_held_back) return { ms: this.heldBackMs };
       if (events.length > 0) this.foundAt = performance.now();
       return events.length === BATCH ? AT_ONCE : LOOK_ANYWAY;

@@ -24,9 +24,13 @@ export class LogChannel implements OnModuleDestroy {
     this.announcing = setTimeout(() => {
       this.announcing = null;
       this.lastAnnounced = Date.now();
-      // A lost announcement only delays the others until their next look.
-      this.database.pool.query(`NOTIFY ${CHANNEL}`).catch(() => undefined);
+      void this.notify();
     }, wait);
+  }
+
+  private async notify(): Promise<void> {
+    // A lost announcement only delays the others until their next look.
+    await this.database.pool.query(`NOTIFY ${CHANNEL}`).catch(() => undefined);
   }
 
   /** Calls the listener at each announcement, and once after a broken connection is back. */
@@ -34,9 +38,12 @@ export class LogChannel implements OnModuleDestroy {
     void this.listen(listener);
   }
 
-  onModuleDestroy(): void {
+  async onModuleDestroy(): Promise<void> {
     this.isStopped = true;
-    if (this.announcing) clearTimeout(this.announcing);
+    if (this.announcing) {
+      clearTimeout(this.announcing);
+      await this.notify();
+    }
     this.client?.release(true);
     this.client = null;
   }

@@ -31,6 +31,15 @@ export class IdempotencyKeyInUse extends DomainError {
   }
 }
 
+export class AnswerSealed extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'answer_sealed';
+
+  constructor() {
+    super('The first request succeeded, but its answer held a secret, which another SECRET_KEY has sealed');
+  }
+}
+
 export class ServerStopping extends DomainError {
   readonly kind = 'unavailable';
   readonly code = 'server_stopping';

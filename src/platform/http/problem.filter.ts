@@ -46,6 +46,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (is_unexpected) this.logger.error(`${request.method} ${path} failed`, thrown);
     const retry_after = retryAfterOf(status, body);
     if (retry_after !== null) reply.header('Retry-After', retry_after);
+    if (status === HttpStatus.UNAUTHORIZED) reply.header('WWW-Authenticate', 'Bearer');
     if (status === HttpStatus.PAYLOAD_TOO_LARGE) reply.header('Connection', 'close');
     // A malformed URL passes no hook.
     reply.header('X-Request-Id', request.id);

@@ -7,8 +7,10 @@ describe('a log line', () => {
     ['redis://:secret@cache', 'redis://:***@cache'],
     ['rediss://u:s%40e-c.ret@cache:6379/0', 'rediss://u:***@cache:6379/0'],
     ['postgresql://ada:se@cr:et@db/flightdeck', 'postgresql://ada:***@db/flightdeck'],
+    [`fd_0123456789ab_${'c'.repeat(48)}.`, 'fd_0123456789ab_***.'],
+    ['Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl', 'Bearer eyJhbGciOiJSUzI1NiJ9.***'],
     ['"a://b:secret@c" and "d://e:secret@f"', '"a://b:***@c" and "d://e:***@f"'],
-  ])('does not show the password in %s', (text, masked) => {
+  ])('does not show the secret in %s', (text, masked) => {
     expect(maskSecrets(text)).toBe(masked);
   });
 

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { Observable } from 'rxjs';
 import type { Socket } from 'socket.io';
 import { Environment } from '../config/environment.js';
-import { runInContext } from '../context/request-context.js';
+import { principalOf } from '../access/socket-principal.js';
+import { actAs, runInContext } from '../context/request-context.js';
 import { addressReader } from '../http/client-address.js';
 import { spend } from './message-rate.js';
 
@@ -20,12 +21,18 @@ export class MessageInterceptor implements NestInterceptor {
     if (context.getType() !== 'ws') return next.handle();
     const socket = context.switchToWs().getClient<Socket>();
     spend(socket, this.environment.SOCKET_MESSAGES_PER_SECOND);
+    const principal = principalOf(socket);
     const origin = {
       source: 'user' as const,
       actor_type: 'user',
       endpoint: `socket ${context.switchToWs().getPattern()}`,
       ip: this.addressOf(socket.request),
     };
-    return new Observable((subscriber) => runInContext(origin, () => next.handle().subscribe(subscriber)));
+    return new Observable((subscriber) =>
+      runInContext(origin, () => {
+        if (principal) actAs(principal);
+        return next.handle().subscribe(subscriber);
+      }),
+    );
   }
 }
