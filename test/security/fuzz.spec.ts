@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ApiDocument, apiDocument, named, type Operation, type Schema } from '../support/api-document.js';
 import { eventually } from '../support/eventually.js';
-import { lease, makeAgent, makeProject, makeTask } from '../support/makers.js';
+import { lease, makeAgent, makeKey, makeProject, makeTask } from '../support/makers.js';
 import { type RandomRequest, requestsTo } from '../support/random-requests.js';
 import { startRun } from '../support/runs.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -151,6 +151,7 @@ async function makeSubjects(server: TestApp): Promise<Record<string, string[]>> 
   const over = await startRun(server, [{ key: 'a', for_each: '[]' }]);
   return {
     projects: [project_id, (await makeProject(server)).id],
+    auth: [(await makeKey(server)).id, (await makeKey(server, { project_id })).id],
     agents: [held.id, held.key, begun.agent.id],
     tasks: [...tasks, dependent].map(({ id }) => id),
     workflows: [begun.workflow_id, over.workflow_id],

@@ -25,6 +25,10 @@ export const makeTask = (server: TestApp, fields: object = {}): Promise<Made> =>
 export const makeWorkflow = (server: TestApp, fields: object = {}): Promise<Made> =>
   made(server.post('/api/v1/workflows', { name: unique('Workflow'), ...fields }));
 
+/** An API key, with its secret. */
+export const makeKey = (server: TestApp, fields: object = {}): Promise<Made> =>
+  made(server.post('/api/v1/auth/keys', { name: unique('Key'), role: 'viewer', ...fields }));
+
 export interface Leased {
   task: Made;
   lease: { token: string; expires_at: string; attempt: number };

@@ -1,5 +1,5 @@
 import { newId } from '../../src/platform/database/new-id.js';
-import { lease, type Leased, makeAgent, makeProject, makeTask, makeWorkflow } from './makers.js';
+import { lease, type Leased, makeAgent, makeKey, makeProject, makeTask, makeWorkflow } from './makers.js';
 import type { TestApp } from './test-app.js';
 
 /** A request that changes something: what stands for the parameters of its path, and its body. */
@@ -15,9 +15,6 @@ async function leased(server: TestApp): Promise<Leased> {
   await makeTask(server, { agent_type: agent.type });
   return (await lease(server, agent))[0]!;
 }
-
-const makeKey = async (server: TestApp): Promise<{ id: string }> =>
-  (await server.post('/api/v1/auth/keys', { name: 'Dashboard', role: 'viewer' })).body as { id: string };
 
 async function run(server: TestApp): Promise<{ id: string; workflow_id: string }> {
   const workflow = await makeWorkflow(server, STEPS);
