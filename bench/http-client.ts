@@ -52,12 +52,13 @@ export class HttpClient {
   }
 
   /** The bytes of a request, for those that are sent many times. */
-  prepare(method: string, path: string, body?: unknown): Buffer {
+  prepare(method: string, path: string, body?: unknown, token?: string): Buffer {
     const payload = body === undefined ? '' : JSON.stringify(body);
     const type = body === undefined ? '' : 'content-type: application/json\r\n';
+    const credential = token === undefined ? '' : `authorization: Bearer ${token}\r\n`;
     const length = `content-length: ${Buffer.byteLength(payload)}`;
     return Buffer.from(
-      `${method} ${path} HTTP/1.1\r\nhost: ${this.host}:${this.port}\r\n${type}${length}${END_OF_HEAD}${payload}`,
+      `${method} ${path} HTTP/1.1\r\nhost: ${this.host}:${this.port}\r\n${credential}${type}${length}${END_OF_HEAD}${payload}`,
     );
   }
 

@@ -12,16 +12,18 @@ export interface Request {
   method: string;
   path: string;
   body?: unknown;
+  /** An API key. */
+  token?: string;
 }
 
 /** Asks for as much as the server gives, for some seconds. Throws when not every answer was a success. */
 export async function load(
   url: string,
-  { method, path, body }: Request,
+  { method, path, body, token }: Request,
   { connections, seconds }: { connections: number; seconds: number },
 ): Promise<Load> {
   const client = new HttpClient(url, connections);
-  const request = client.prepare(method, path, body);
+  const request = client.prepare(method, path, body, token);
   const times: number[] = [];
   const begin = performance.now();
   const end = begin + seconds * 1000;

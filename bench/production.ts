@@ -10,6 +10,7 @@ import { fairness } from './sections/fairness.js';
 import { heartbeats } from './sections/heartbeats.js';
 import { idle } from './sections/idle.js';
 import { pages } from './sections/pages.js';
+import { protection } from './sections/protection.js';
 import { sockets } from './sections/sockets.js';
 import { tasks } from './sections/tasks.js';
 import { workflows } from './sections/workflows.js';
@@ -22,6 +23,7 @@ const SECTIONS: Record<string, (stage: Stage) => Promise<Row[]>> = {
   list,
   get,
   create,
+  protection,
   pages,
   tasks,
   workflows,
