@@ -61,7 +61,10 @@ function idsOfPath(route: string | undefined, params: unknown): Record<string, s
   return ids;
 }
 
-const kindOf = (route: string): string => /(\w+?)s?\/:id/.exec(route)?.[1] ?? 'resource';
+function kindOf(route: string): string {
+  const word = route.slice(0, route.indexOf('/:id')).split('/').at(-1)!;
+  return word.endsWith('s') ? word.slice(0, -1) : word;
+}
 
 /** What the path names first. */
 function mainSubject(route: string | undefined, subjects: Record<string, string>): string {

@@ -17,8 +17,8 @@ const HARMLESS_NAME =
 
 /** Secrets that can be known by their form, wherever they stand: our keys, tokens, passwords in addresses. */
 const SECRET_TEXTS = [
-  /\bfd_[A-Za-z0-9]+_[A-Za-z0-9_-]{8,}/g,
-  /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
+  /\bfd_[A-Za-z0-9]{1,32}_[A-Za-z0-9_-]{8,128}/g,
+  /(?<![\w-])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g,
   /(?<=\b(?:Bearer|Basic) )[A-Za-z0-9._~+/=-]{8,}/gi,
   /(?<=\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"']{0,200}:)[^\s/"']+(?=@)/gi,
 ];

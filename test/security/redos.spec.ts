@@ -14,7 +14,9 @@ const ANALYSIS_MS = 20_000;
 const EXPLAINED: Record<string, string> = {
   'platform/http/lossy-number.ts': 'Reads only what is JSON already, where each text has an end',
   'platform/database/embedded/embedded-session.ts': 'Reads only the statements of Flightdeck and its libraries',
-  'platform/logging/mask-secrets.ts': 'Begins at most 31 characters before a colon, and then reads to the end once',
+  'platform/logging/mask-secrets.ts':
+    'Begins at most 31 characters before a colon, or nowhere within what it has begun',
+  'audit/without-secrets.ts': 'Reads values of at most 8 KiB, and begins nowhere within what it has begun to read',
 };
 
 interface Expression {

@@ -6,7 +6,7 @@ const PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"']*):[^\s/"']*@/gi;
 /** API keys: what is before the secret may be shown. */
 const API_KEY = /\b(fd_[0-9a-f]{12}_)[0-9a-f]{48}/g;
 /** JSON Web Tokens: without the signature nobody can use them. */
-const JWT = /\b(eyJ[\w-]+\.)[\w-]+\.[\w-]*/g;
+const JWT = /(?<![\w-])(eyJ[\w-]+\.)[\w-]+\.[\w-]*/g;
 
 /** Errors of drivers and clients may quote an address or a credential; whoever reads logs need not learn secrets. */
 export const maskSecrets = (text: string): string =>
