@@ -107,8 +107,7 @@ describe('the log of a server in production', () => {
   afterEach(() => server.dispose());
 
   it('is JSON from the first line to the last', async () => {
-    const SECRET_KEY = 'a key for this test, long enough';
-    server = await ServerProcess.prepare({ ENVIRONMENT: 'production', LOG_LEVEL: 'debug', SECRET_KEY });
+    server = await ServerProcess.prepare({ ENVIRONMENT: 'production', LOG_LEVEL: 'debug' });
     const token = await server.createKey();
     await server.start();
     await createClient({ url: server.url, token }).post('/api/v1/projects', { body: { name: 'Apollo' } });

@@ -16,7 +16,7 @@ import { StartupError } from '../platform/errors/startup-error.js';
 import { EventsModule } from '../platform/events/events.module.js';
 import type { ApiKey } from './api-key.entity.js';
 import { ApiKeysService } from './api-keys.service.js';
-import { AuthModule } from './auth.module.js';
+import { ApiKeysModule } from './api-keys.module.js';
 import type { CreateApiKeyDto } from './dto/create-api-key.dto.js';
 
 const USAGE = `npm run keys -- create --role ROLE --name NAME [--project ID] [--agent ID] [--expires TIME]
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
   const pool = await DatabasePool.open(environment);
   try {
     await migrate(pool);
-    const imports = [ConfigModule.with(environment), DatabaseModule.forRoot(pool), EventsModule, AuthModule];
+    const imports = [ConfigModule.with(environment), DatabaseModule.forRoot(pool), EventsModule, ApiKeysModule];
     const app = await NestFactory.createApplicationContext(
       { module: class KeysModule {}, imports },
       { logger: false, abortOnError: false },

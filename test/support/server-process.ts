@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { inject } from 'vitest';
+import { assertNoCanary, CANARY } from './canary.js';
 import { eventually } from './eventually.js';
 import { administer, withDatabase } from './global-setup.js';
 
@@ -47,6 +48,7 @@ export class ServerProcess {
       DATA_DIR: join(this.folder, 'data'),
       DATABASE_URL: this.database ? withDatabase(this.database.url, this.database.name) : '',
       REDIS_URL: process.env.TEST_REDIS_URL ?? '',
+      SECRET_KEY: CANARY,
       ...this.settings,
     };
   }
@@ -112,6 +114,7 @@ export class ServerProcess {
     await rm(this.folder, { recursive: true, force: true });
     if (this.database)
       await administer(this.database.url, `DROP DATABASE IF EXISTS ${this.database.name} WITH (FORCE)`);
+    assertNoCanary('The log of a server', this.output);
   }
 }
 

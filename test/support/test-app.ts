@@ -9,6 +9,7 @@ import { DatabasePool } from '../../src/platform/database/database-pool.js';
 import { Database } from '../../src/platform/database/database.js';
 import { EmbeddedDatabase } from '../../src/platform/database/embedded/embedded-database.js';
 import type { LoggedEvent } from '../../src/platform/events/logged-event.js';
+import { assertNoCanary, CANARY } from './canary.js';
 import { administer, withDatabase } from './global-setup.js';
 
 export interface Answer<Body = Record<string, never>> {
@@ -43,6 +44,7 @@ export class TestApp {
       ...(payload !== undefined && { payload: isText ? payload : JSON.stringify(payload) }),
     });
     const text = response.body;
+    assertNoCanary(`The answer to ${method} ${url}`, text + JSON.stringify(response.headers));
     const isJson = String(response.headers['content-type'] ?? '').includes('json');
     return { status: response.statusCode, headers: response.headers, body: (isJson ? JSON.parse(text) : text) as Body };
   }
@@ -102,6 +104,7 @@ export async function startTestApp({
 }: Options = {}): Promise<TestApp> {
   const settings = {
     ENVIRONMENT: 'test',
+    SECRET_KEY: CANARY,
     LOG_LEVEL: 'error',
     SWEEP_EVERY_SECONDS: 1,
     REDIS_URL: process.env.TEST_REDIS_URL ?? '',
