@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
@@ -12,6 +12,9 @@ describe('dispatch', () => {
     server = await startTestApp();
   });
   afterAll(() => server.close());
+  // Agents without a project take from all of them. What a test leaves behind must not be theirs, neither now nor once
+  // its lease runs out, which on a slow machine is in the middle of a later test.
+  afterEach(() => server.database.query('UPDATE tasks SET is_held = true, ready_at = NULL'));
 
   type Ref = { id: string };
   const read = async ({ id }: Ref) => (await server.get(`/api/v1/tasks/${id}`)).body;
@@ -340,6 +343,7 @@ describe('dispatch', () => {
       const tasks = [await makeTask(server, own), await makeTask(server, own), await makeTask(server, own)];
       const dependent = await makeTask(server, { dependencies: [tasks[1]!.id], agent_type: 'nobody' });
       const leased = await lease(server, agent, { max_tasks: 3 });
+      expect(leased.map(({ task }) => task.id)).toEqual(tasks.map(({ id }) => id));
       const results = leased.map(({ task, lease: { token } }, index) => ({
         task_id: task.id,
         lease_token: token,

@@ -10,17 +10,25 @@ import { TaskStore } from './task-store.js';
 import { DependencyCycle, TaskMoveRefused, TaskNotFound } from './tasks.errors.js';
 import { TaskSkipped, TaskUpdated } from './tasks.events.js';
 
-/** The dependents are locked in one order, so that two dependencies that end at once cannot deadlock over them. */
+/**
+ * Whatever state they seem to be in: one may at this moment begin anew, and count what it waits for without knowing that
+ * $1 ends. In one order, so that two dependencies that end at once cannot deadlock over them.
+ */
+const LOCK_DEPENDENTS = statement(
+  'lock_dependents',
+  `SELECT t.id FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
+   WHERE d.dependency_id = $1 ORDER BY t.id FOR UPDATE OF t`,
+);
+
+/** To be asked once they are locked: only then does it see what those have done for whom the lock had to wait. */
 const SATISFY = statement(
   'satisfy_dependents',
-  `WITH waiting AS (
-     SELECT t.id FROM tasks t JOIN task_dependencies d ON d.task_id = t.id
-     WHERE d.dependency_id = $1 AND t.status = 'blocked' ORDER BY t.id FOR UPDATE OF t
-   ), counted AS (
+  `WITH counted AS (
      UPDATE tasks t
      SET unmet_dependencies = t.unmet_dependencies - 1, updated_at = now(),
          status = CASE WHEN t.unmet_dependencies <= 1 THEN 'pending' ELSE t.status END
-     FROM waiting WHERE t.id = waiting.id RETURNING t.*)
+     FROM task_dependencies d
+     WHERE d.dependency_id = $1 AND d.task_id = t.id AND t.status = 'blocked' RETURNING t.*)
    SELECT * FROM counted WHERE status = 'pending'`,
 );
 
@@ -112,11 +120,11 @@ export class TaskDependencies {
     if (removed[1] > 0) await this.look(tx, task, { removed_dependency: dependency_id });
   }
 
-  /** Tasks outside that wait for one of these, which will be removed. */
+  /** Tasks outside that wait for one of these, or will when they begin anew. These must be locked, and will be removed. */
   async waitingFor(tx: Transaction, ids: readonly string[]): Promise<string[]> {
     const rows = (await tx.manager.query(
-      `SELECT DISTINCT d.task_id FROM task_dependencies d JOIN tasks t ON t.id = d.task_id
-       WHERE d.dependency_id = ANY ($1::uuid[]) AND NOT d.task_id = ANY ($1::uuid[]) AND t.status = 'blocked'`,
+      `SELECT DISTINCT d.task_id FROM task_dependencies d JOIN tasks t ON t.id = d.dependency_id
+       WHERE d.dependency_id = ANY ($1::uuid[]) AND NOT d.task_id = ANY ($1::uuid[]) AND t.status <> 'completed'`,
       [ids],
     )) as { task_id: string }[];
     return rows.map(({ task_id }) => task_id);
@@ -124,7 +132,9 @@ export class TaskDependencies {
 
   /** Some of what they waited for is gone: they may have nothing left to wait for. */
   async lookAgain(tx: Transaction, ids: readonly string[]): Promise<void> {
-    for (const task of await this.store.lockAll(tx, ids)) await this.look(tx, task, { removed_dependency: true });
+    for (const task of await this.store.lockAll(tx, ids)) {
+      if (task.status === TaskStatus.Blocked) await this.look(tx, task, { removed_dependency: true });
+    }
   }
 
   private async look(tx: Transaction, task: Task, changes: Record<string, unknown>): Promise<void> {
@@ -144,6 +154,7 @@ export class TaskDependencies {
   /** The task is completed: what waited for it alone becomes pending. */
   async satisfy(tx: Transaction, { id, has_dependents }: Task): Promise<void> {
     if (!has_dependents) return;
+    await this.database.query(LOCK_DEPENDENTS, [id]);
     const tasks = await this.database.query<Task & Record<string, unknown>>(SATISFY, [id]);
     await this.store.makeReady(tasks);
     for (const task of tasks) tx.record(new TaskUpdated(task, { status: task.status }, TaskStatus.Blocked));
