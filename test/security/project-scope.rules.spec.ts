@@ -215,9 +215,14 @@ describe('a key of one project', () => {
     await admin.put(`/agents/${agent.id}`, { project_id: A });
 
     const events = await viewer.get(`/tasks/${comes.id}/events`);
+    const records = await owner.get(`/audit?limit=1000`);
 
     expect(events.map(({ type }: { type: string }) => type)).toEqual(['task_updated']);
-    expect(JSON.stringify(events)).not.toContain(CANARY);
+    expect(JSON.stringify([events, records])).not.toContain(CANARY);
+    expect((await admin.get(`/audit?task_id=${comes.id}`))[0].changes.title).toEqual({
+      before: CANARY,
+      after: 'moved',
+    });
     expect((await viewer.request('GET', `/api/v1/tasks/${goes.id}`)).status).toBe(404);
     expect((await viewer.get(`/agents/${agent.id}`)).current_task).toBeNull();
   });
