@@ -11,6 +11,7 @@ import { Caller, callerOf, populate, type Things, unknownLike } from '../support
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const CANARY = 'canaryofb';
+const MOST_TRIES = 3;
 const ROLES = ['viewer', 'operator', 'agent', 'admin'];
 
 // The committed document names the tests; that the server's own is the same, `npm run check` sees to.
@@ -23,7 +24,7 @@ const routes = Object.entries(paths).flatMap(([path, methods]) =>
 const routesOf = (role: string): string[] =>
   ['agent', 'admin'].includes(role) ? routes : routes.filter((route) => / \/api\/v1\//.test(route));
 
-/** What the server does by itself; a request neither causes it nor waits for it. */
+/** What the server does by itself, most of it again and again. */
 const BACKGROUND = /^(read_events_after|find_api_keys|flush_signs_of_life|write_api_key_usage|next_ready_task|NOTIFY)/;
 /** Of each answer its own. */
 const OWN_HEADERS = /^(date|content-length|x-request-id|(x-)?ratelimit.*)$/;
@@ -99,7 +100,9 @@ describe('a credential of one project', () => {
     const ofRuns = 'SELECT r.id FROM workflow_runs r JOIN workflows w ON w.id = r.workflow_id WHERE w.project_id = $1';
     const tables = [
       'SELECT p::text AS row FROM projects p WHERE id = $1',
-      ...['agents', 'tasks', 'workflows', 'api_keys'].map(
+      // When it was seen is written a moment later.
+      `SELECT (to_jsonb(a) - '{first_seen_at,last_seen_at,online_since}'::text[])::text AS row FROM agents a WHERE project_id = $1`,
+      ...['tasks', 'workflows', 'api_keys'].map(
         (table) => `SELECT t::text AS row FROM ${table} t WHERE project_id = $1`,
       ),
       `SELECT r::text AS row FROM workflow_runs r WHERE id IN (${ofRuns})`,
@@ -145,13 +148,18 @@ describe('a credential of one project', () => {
 
       const differences: unknown[] = [];
       for (const [index, request] of there.entries()) {
-        const one = await measured(caller, request, request.value);
-        const other = await measured(caller, nowhere[index]!, unknown.get(request.value)!);
-        if (JSON.stringify(one.seen) !== JSON.stringify(other.seen)) {
-          differences.push({ place: request.place, url: request.url, there: one.seen, nowhere: other.seen });
+        const { place, url, value } = request;
+        for (let tries = 1; ; tries++) {
+          const one = await measured(caller, request, value);
+          const other = await measured(caller, nowhere[index]!, unknown.get(value)!);
+          const told = JSON.stringify([one.answer.body, one.answer.headers]).replaceAll(value, '<it>');
+          if (told.includes(CANARY)) differences.push({ place, url, told });
+          if (JSON.stringify(one.seen) === JSON.stringify(other.seen)) break;
+          // Something in the background may have come between; what makes a difference makes it each time.
+          if (tries < MOST_TRIES) continue;
+          differences.push({ place, url, there: one.seen, nowhere: other.seen });
+          break;
         }
-        const told = JSON.stringify([one.answer.body, one.answer.headers]).replaceAll(request.value, '<it>');
-        if (told.includes(CANARY)) differences.push({ place: request.place, url: request.url, told });
       }
 
       expect(differences).toEqual([]);
