@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { mayActFor } from '../platform/access/own-agent.js';
+import { owns } from '../platform/access/scope.js';
 import { Environment } from '../platform/config/environment.js';
 import { Database, statement } from '../platform/database/database.js';
 import { UnitOfWork } from '../platform/database/unit-of-work.js';
@@ -17,7 +18,7 @@ const FLUSH_EVERY_MS = 1_000;
 /** A busy agent usually asks for the next task at once. */
 const IDLE_AFTER_MS = 2_000;
 
-const KNOWN = `id, status, current_task_id, cancel_requested, tasks_completed, tasks_failed, avg_response_time,
+const KNOWN = `id, project_id, status, current_task_id, cancel_requested, tasks_completed, tasks_failed, avg_response_time,
   uptime_override AS uptime_percentage, quality_score, improvement, processing_time_ms, error_count`;
 const FIND = {
   byId: statement('find_agent_by_id', `SELECT ${KNOWN} FROM agents WHERE id = $1`),
@@ -56,7 +57,8 @@ const SWEEP = `
   FROM silent WHERE a.id = silent.id
   RETURNING a.id, a.project_id, silent.old_status, a.current_task_id, a.current_task_title`;
 
-type Known = Required<AgentMetricsDto> & Pick<Agent, 'id' | 'status' | 'current_task_id' | 'cancel_requested'>;
+type Known = Required<AgentMetricsDto> &
+  Pick<Agent, 'id' | 'project_id' | 'status' | 'current_task_id' | 'cancel_requested'>;
 
 interface Sign {
   at: number;
@@ -158,7 +160,7 @@ export class AgentPresence implements OnModuleDestroy {
     const [agent] = await this.database.query<Known & Record<string, unknown>>(isUUID(ref) ? FIND.byId : FIND.byKey, [
       ref,
     ]);
-    if (!agent || !mayActFor(agent.id)) throw new AgentNotFound(ref);
+    if (!agent || !mayActFor(agent.id) || !owns(agent)) throw new AgentNotFound(ref);
     return agent;
   }
 

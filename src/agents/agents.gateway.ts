@@ -20,6 +20,9 @@ export class AgentsGateway implements OnModuleInit {
 
   @Live('agent_*')
   onAgentEvent(event: LoggedEvent): void {
-    this.rooms.tell(roomsOf(event, 'agents'), event.type, event);
+    // What an agent of all projects works on may be a task of any of them.
+    const isOfAll = event.project_id === null && event.data.current_task;
+    const data_of_projects = isOfAll ? { ...event.data, current_task: null } : undefined;
+    this.rooms.tell(roomsOf(event, 'agents'), event.type, event, event.data, { data_of_projects });
   }
 }

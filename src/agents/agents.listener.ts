@@ -12,8 +12,12 @@ export class AgentsListener {
   constructor(private readonly agents: AgentsService) {}
 
   @Within([ApiKeyCreated])
-  async assertKeyOfAgent({ agent_id }: ApiKeyCreated): Promise<void> {
-    if (agent_id && !(await this.agents.find(agent_id))) throw new UnknownReference('agent_id', agent_id, 'agent');
+  async assertKeyOfAgent({ agent_id, project_id }: ApiKeyCreated): Promise<void> {
+    if (!agent_id) return;
+    const agent = await this.agents.find(agent_id);
+    // A key of one project could not act as an agent of none or of another.
+    const isFit = agent !== null && (project_id === null || agent.project_id === project_id);
+    if (!isFit) throw new UnknownReference('agent_id', agent_id, 'agent');
   }
 
   @Within([ProjectDeleted])

@@ -1,7 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
-import { mayActFor } from '../platform/access/own-agent.js';
+import { NotAllowed } from '../platform/access/access.errors.js';
+import { isAgent, mayActFor } from '../platform/access/own-agent.js';
+import {
+  addVisible,
+  assertStays,
+  owns,
+  ownRows,
+  placeOf,
+  projectScope,
+  sees,
+  visibleIn,
+} from '../platform/access/scope.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -83,7 +94,7 @@ export class AgentsService {
       from: 'agents a',
       alias: 'a',
       columns: 'a.*',
-      filters,
+      filters: addVisible(filters, 'a.project_id'),
       sorts: SORTS,
       sort_by: query.sort_by ?? AgentSort.CreatedAt,
       query,
@@ -105,17 +116,21 @@ export class AgentsService {
     return id;
   }
 
-  find(ref: string): Promise<Agent | null> {
-    return this.database.manager.findOneBy(Agent, isUUID(ref) ? { id: ref } : { key: ref });
+  /** Null: there is none that the caller may see. */
+  async find(ref: string): Promise<Agent | null> {
+    const agent = await this.database.manager.findOneBy(Agent, isUUID(ref) ? { id: ref } : { key: ref });
+    return agent && sees(agent) ? agent : null;
   }
 
   async create(dto: CreateAgentDto): Promise<Agent> {
     const type = agentType(dto);
     if (type === undefined) throw new InvalidInput([{ pointer: '/type', detail: 'is required' }]);
-    await this.projects.assertExists(dto.project_id);
+    const project_id = placeOf(dto.project_id);
+    await this.projects.assertExists(project_id);
     return this.unlessTaken(dto, () =>
       this.unitOfWork.run(async (tx) => {
-        const agent = Object.assign(new Agent(), columnsOf(dto), { type, configuration: agentConfiguration(dto, {}) });
+        const configuration = agentConfiguration(dto, {});
+        const agent = Object.assign(new Agent(), columnsOf(dto), { type, project_id, configuration });
         await tx.manager.save(agent);
         tx.record(new AgentCreated(agent.id, agent.project_id, agent.name, type, agent.status));
         return agent;
@@ -126,9 +141,14 @@ export class AgentsService {
   async update(ref: string, dto: UpdateAgentDto): Promise<Agent> {
     if (Object.keys(dto).length === 0) return this.get(ref);
     const type = agentType(dto);
+    assertStays(dto.project_id);
     await this.projects.assertExists(dto.project_id);
     return this.unlessTaken(dto, () =>
       this.change(ref, (agent, tx) => {
+        assertKeepsPlace(agent, { project_id: dto.project_id, type });
+        // What it works on is of the project that it leaves.
+        const hasMoved = dto.project_id !== undefined && dto.project_id !== agent.project_id;
+        if (hasMoved) Object.assign(agent, { current_task_id: null, current_task_title: null });
         const old_status = agent.status;
         const { status = old_status, ...columns } = columnsOf(dto);
         Object.assign(agent, columns, type !== undefined && { type }, {
@@ -172,7 +192,9 @@ export class AgentsService {
   }
 
   async delete(ref: string): Promise<void> {
-    const { id, project_id, name } = await this.get(ref);
+    const agent = await this.get(ref);
+    if (!owns(agent)) throw new AgentNotFound(ref);
+    const { id, project_id, name } = agent;
     // Seen by every lease that begins from now on: none is given after its tasks were taken back.
     await this.database.query('UPDATE agents SET is_draining = true WHERE id = $1', [id]);
     await this.unitOfWork.run(async (tx) => {
@@ -222,7 +244,8 @@ export class AgentsService {
       Record<string, unknown>;
     const rows = await this.database.query<Row>(
       `SELECT status, tasks_completed, tasks_failed, avg_response_time, uptime_override, first_seen_at, online_since,
-              online_seconds FROM agents`,
+              online_seconds FROM agents WHERE ${visibleIn('project_id', '$1')}`,
+      [projectScope()],
     );
     const finished = rows.filter(({ tasks_completed, tasks_failed }) => tasks_completed + tasks_failed > 0);
     const by_status = Object.fromEntries(Object.values(AgentStatus).map((status) => [status, 0])) as Record<
@@ -242,7 +265,7 @@ export class AgentsService {
   /** Locks the agent, changes it and saves it. */
   private change(ref: string, work: (agent: Agent, tx: Transaction) => void): Promise<Agent> {
     return this.unitOfWork.run(async (tx) => {
-      const where = isUUID(ref) ? { id: ref } : { key: ref };
+      const where = { ...(isUUID(ref) ? { id: ref } : { key: ref }), ...ownRows() };
       const agent = await tx.manager.findOne(Agent, { where, lock: { mode: 'for_no_key_update' } });
       if (!agent || !mayActFor(agent.id)) throw new AgentNotFound(ref);
       const before = snapshot(agent);
@@ -263,6 +286,14 @@ export class AgentsService {
       throw error;
     }
   }
+}
+
+/** An agent says what it can, not where it belongs: its project and type decide whose work it gets. */
+function assertKeepsPlace(agent: Agent, { project_id, type }: { project_id?: string | null; type?: string }): void {
+  if (!isAgent()) return;
+  const stays = project_id === undefined || project_id === agent.project_id;
+  if (!stays || (type !== undefined && type !== agent.type))
+    throw new NotAllowed('An agent may not change its project or its type: an operator does');
 }
 
 const average = (values: number[]): number =>

@@ -1,7 +1,8 @@
+import { isUUID } from 'class-validator';
 import { Live } from '../platform/events/handlers.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
 import { RealtimeGateway } from '../platform/sockets/realtime-gateway.decorator.js';
-import { Rooms } from '../platform/sockets/rooms.js';
+import { NO_PROJECT, Rooms } from '../platform/sockets/rooms.js';
 import type { HandledRequest } from './audit.events.js';
 
 /** Those who watch the system, and not the dashboards: a record names what its reader may not be allowed to see. */
@@ -24,11 +25,15 @@ export class AuditGateway {
     } = event.data as unknown as HandledRequest;
     const { actor_type, actor_id, metadata } = event;
     const who = { actor_type, actor_id, request_id: metadata.request_id };
-    this.rooms.tell(ROOMS, event.type, event, { method, route, status, code, duration_ms, subjects, ...who });
+    const data = { method, route, status, code, duration_ms, subjects, ...who };
+    // Only who hears of all projects hears of a request that is not known to be about one; a path may hold anything.
+    const { project_id } = subjects;
+    const audience = isUUID(project_id) ? project_id : NO_PROJECT;
+    this.rooms.tell(ROOMS, event.type, event, data, { audience });
   }
 
   @Live('audit_records_lost')
   onRecordsLost(event: LoggedEvent): void {
-    this.rooms.tell(ROOMS, event.type, event);
+    this.rooms.tell(ROOMS, event.type, event, event.data, { audience: NO_PROJECT });
   }
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { currentContext } from '../platform/context/request-context.js';
+import { projectScope } from '../platform/access/scope.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
@@ -32,7 +32,7 @@ export class AuditService {
       .add('e.created_at < ?', query.until)
       .add(subject('project_id'), query.project_id)
       // Who sees one project only, sees only what is known to be about it.
-      .add(subject('project_id'), currentContext().principal?.project_id ?? undefined)
+      .add(subject('project_id'), projectScope() ?? undefined)
       .add(subject('agent_id'), query.agent_id)
       .add(subject('task_id'), query.task_id)
       .add(subject('workflow_id'), query.workflow_id)

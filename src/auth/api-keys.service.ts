@@ -2,12 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { IsNull } from 'typeorm';
 import { NotAllowed } from '../platform/access/access.errors.js';
 import { Role } from '../platform/access/principal.js';
+import { ownRows, placeOf, projectScope } from '../platform/access/scope.js';
 import { currentContext } from '../platform/context/request-context.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
-import { InvalidInput, UnknownReference } from '../platform/errors/common.errors.js';
+import { InvalidInput } from '../platform/errors/common.errors.js';
 import type { Page } from '../platform/http/page.js';
 import { ApiKey } from './api-key.entity.js';
 import { ApiKeyNotFound, ApiKeyOver } from './auth.errors.js';
@@ -46,7 +47,7 @@ export class ApiKeysService {
     const filters = new Filters()
       .add('k.role = ?', query.role)
       .add('k.project_id = ?', query.project_id)
-      .add('k.project_id = ?', ownProject() ?? undefined)
+      .add('k.project_id = ?', projectScope() ?? undefined)
       .add('(k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())) = ?', query.is_active)
       .addSearch('k.name', query.search);
     return listRows<ApiKey & Record<string, unknown>>(this.database, {
@@ -61,21 +62,18 @@ export class ApiKeysService {
   }
 
   async get(id: string): Promise<ApiKey> {
-    const key = await this.database.manager.findOneBy(ApiKey, { id, ...ofOwnProject() });
+    const key = await this.database.manager.findOneBy(ApiKey, { id, ...ownRows() });
     if (!key) throw new ApiKeyNotFound(id);
     return key;
   }
 
   findByPrefix(prefix: string): Promise<ApiKey | null> {
-    return this.database.manager.findOneBy(ApiKey, { prefix, ...ofOwnProject() });
+    return this.database.manager.findOneBy(ApiKey, { prefix, ...ownRows() });
   }
 
   async create(dto: CreateApiKeyDto): Promise<NewKey> {
-    const project_id = dto.project_id ?? ownProject();
     assertSensible(dto);
-    const own = ownProject();
-    // As if there were no other.
-    if (own !== null && project_id !== own) throw new UnknownReference('project_id', project_id!, 'project');
+    const project_id = placeOf(dto.project_id);
     const secret = newSecret();
     const key = Object.assign(new ApiKey(), dto, {
       project_id,
@@ -141,7 +139,7 @@ export class ApiKeysService {
 
   private change(id: string, work: (key: ApiKey, tx: Transaction) => void): Promise<ApiKey> {
     return this.unitOfWork.run(async (tx) => {
-      const where = { id, ...ofOwnProject() };
+      const where = { id, ...ownRows() };
       const key = await tx.manager.findOne(ApiKey, { where, lock: { mode: 'pessimistic_write' } });
       if (!key) throw new ApiKeyNotFound(id);
       await this.save(key, tx, () => work(key, tx));
@@ -157,13 +155,6 @@ export class ApiKeysService {
     tx.afterCommit(() => this.ring.forget(key.prefix));
   }
 }
-
-const ownProject = (): string | null => currentContext().principal?.project_id ?? null;
-
-const ofOwnProject = (): { project_id?: string } => {
-  const project_id = ownProject();
-  return project_id === null ? {} : { project_id };
-};
 
 const isPast = (time: Date | null): boolean => time !== null && time.getTime() <= Date.now();
 

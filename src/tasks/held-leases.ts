@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { AgentPresence } from '../agents/agent-presence.js';
-import { isAgent } from '../platform/access/own-agent.js';
 import { actAsAgent } from '../platform/context/request-context.js';
 import { Database } from '../platform/database/database.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
@@ -41,7 +40,7 @@ export class HeldLeases {
     as: keyof typeof ENDED_AS,
     work: (tx: Transaction, task: Task) => Promise<void>,
   ): Promise<TaskRow> {
-    if (isAgent()) await this.store.assertOwnLease(id, token);
+    await this.store.assertOwnLease(id, token);
     return this.unitOfWork.run(async (tx) => {
       const task = await this.store.lock(tx, id);
       const isRepeated = task.ended_lease_token === token && task.lease_token === null && ENDED_AS[as](task);

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { AgentPresence } from '../agents/agent-presence.js';
-import { isAgent } from '../platform/access/own-agent.js';
 import { actAsAgent, continueIn, currentContext, type RequestContext } from '../platform/context/request-context.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
@@ -102,7 +101,7 @@ export class TaskCompletions {
   /** With others that come at the same time. Null: it must be done another way, which also tells why. */
   private async completeTogether(task_id: string, dto: CompleteTaskDto, is_shown: boolean) {
     const output = outputOf(dto);
-    if (isAgent()) await this.store.assertOwnLease(task_id, dto.lease_token);
+    await this.store.assertOwnLease(task_id, dto.lease_token);
     const goesAlone = (dto.quality_score ?? null) !== null || output.length > LARGE_OUTPUT;
     const result = { task_id, dto, output, is_shown, goesAlone, context: currentContext() };
     const isInCompany = this.inCompany.delete(dto.lease_token);

@@ -168,9 +168,11 @@ export class TaskDependencies {
     }
   }
 
-  skipBecauseOf(tx: Transaction, task: Task, { id, title }: Task): Promise<void> {
+  skipBecauseOf(tx: Transaction, task: Task, { id, project_id, title }: Task): Promise<void> {
+    // Who sees the task need not see what another project calls its own.
+    const isForAll = project_id === null || project_id === task.project_id;
     const error = {
-      message: `It depends on "${title}" (${id}), which did not complete`,
+      message: `It depends on ${isForAll ? `"${title}" (${id})` : `task ${id}`}, which did not complete`,
       code: 'dependency_not_completed',
     };
     return this.skipAll(tx, [task], error);
@@ -216,7 +218,7 @@ export class TaskDependencies {
   /** Locked, so that none of them completes unseen meanwhile. */
   private async lockDependencies(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
     if (ids.length === 0) return [];
-    const dependencies = await this.store.lockAll(tx, ids);
+    const dependencies = await this.store.lockOwn(tx, ids);
     const known = new Set(dependencies.map(({ id }) => id));
     ids.forEach((id, index) => {
       if (!known.has(id)) throw new UnknownReference(`dependencies/${index}`, id, 'task');
@@ -226,7 +228,7 @@ export class TaskDependencies {
   }
 
   private async lockPair(tx: Transaction, task_id: string, dependency_id: string) {
-    const tasks = await this.store.lockAll(tx, [task_id, dependency_id]);
+    const tasks = await this.store.lockOwn(tx, [task_id, dependency_id]);
     const locked = new Map(tasks.map((task) => [task.id, task]));
     const task = locked.get(task_id);
     if (!task) throw new TaskNotFound(task_id);

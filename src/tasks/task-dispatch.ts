@@ -5,7 +5,7 @@ import { AgentStatus } from '../agents/agent-status.js';
 import { AgentNotFound } from '../agents/agents.errors.js';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
-import { isAgent } from '../platform/access/own-agent.js';
+import { projectScope } from '../platform/access/scope.js';
 import { actAsAgent } from '../platform/context/request-context.js';
 import { Database, statement } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
@@ -111,6 +111,7 @@ export class TaskDispatch {
       ids(max_tasks),
       ids(max_tasks + 1),
       metadata,
+      projectScope(),
     ]);
     const [worker] = rows;
     if (!worker) throw new AgentNotFound(agent_id);
@@ -137,7 +138,7 @@ export class TaskDispatch {
 
   async heartbeat(id: string, dto: LeaseHeartbeatDto): Promise<Task> {
     const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
-    if (isAgent()) await this.store.assertOwnLease(id, lease_token);
+    await this.store.assertOwnLease(id, lease_token);
     const values = [id, lease_token, lease_seconds, progress_percentage];
     const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
     if (!task) {

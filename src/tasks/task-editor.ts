@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
+import { assertStays } from '../platform/access/scope.js';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { inField, InvalidInput, UnknownReference } from '../platform/errors/common.errors.js';
@@ -51,7 +52,7 @@ export class TaskEditor {
     const agent = await inField('updates', () => this.resolveReferences(fields));
     const unique = [...new Set(ids)];
     return this.unitOfWork.run(async (tx) => {
-      const tasks = await this.store.lockAll(tx, unique);
+      const tasks = await this.store.lockOwn(tx, unique);
       const known = new Set(tasks.map(({ id }) => id));
       const unknown = ids.findIndex((id) => !known.has(id));
       if (unknown >= 0) throw new UnknownReference(`task_ids/${unknown}`, ids[unknown]!, 'task');
@@ -59,7 +60,10 @@ export class TaskEditor {
       if (status !== undefined) {
         for (const task of tasks) if (task.status !== status) await move(tx, task, status);
       }
-      tx.record(new TasksBulkUpdated(unique, changesOf(dto)));
+      const changes = changesOf(dto);
+      for (const [project_id, theirs] of byProject(tasks, unique)) {
+        tx.record(new TasksBulkUpdated(theirs, project_id, changes));
+      }
       return this.store.getAll(unique);
     });
   }
@@ -84,6 +88,7 @@ export class TaskEditor {
   }
 
   private async resolveReferences(dto: UpdateTaskDto): Promise<ChosenAgent | undefined> {
+    assertStays(dto.project_id);
     await this.projects.assertExists(dto.project_id);
     return this.resolveAgent(dto);
   }
@@ -146,4 +151,17 @@ export class TaskEditor {
       tx.changed('task', task.id, { assigned_agent_id });
     });
   }
+}
+
+/** The ids in their order, one list for each project: what is told of one is not for the others. */
+function byProject(tasks: readonly Task[], ids: readonly string[]): Map<string | null, string[]> {
+  const projects = new Map(tasks.map(({ id, project_id }) => [id, project_id]));
+  const lists = new Map<string | null, string[]>();
+  for (const id of ids) {
+    const project_id = projects.get(id) ?? null;
+    const list = lists.get(project_id);
+    if (list) list.push(id);
+    else lists.set(project_id, [id]);
+  }
+  return lists;
 }

@@ -1,6 +1,10 @@
 /** As JavaScript prints a date; null stays null. */
 const time = (column: string): string => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+/** Not of one that works for another project: who sees the task need not see that. */
+export const AGENT_NAME = `(SELECT a.name FROM agents a
+  WHERE a.id = t.assigned_agent_id AND (a.project_id IS NULL OR a.project_id = t.project_id))`;
+
 /**
  * A {@link TaskResponse} as PostgreSQL writes it, from a row of `tasks t`. Reading tasks is the commonest thing that
  * clients do: this spares making fifty values of each row only to write them again. A test holds it to the response.
@@ -9,7 +13,7 @@ export const TASK_JSON = `(SELECT row_to_json(shown) FROM (SELECT
   t.id, t.project_id, t.workflow_id, t.run_id, t.step_key, t.item_index, t.title, t.title AS name, t.description,
   t.instructions, t.task_type, t.status, t.priority, t.agent_type, t.assigned_agent_id,
   CASE WHEN t.assigned_agent_id IS NOT NULL THEN json_build_object('id', t.assigned_agent_id,
-    'name', (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id)) END AS assigned_agent,
+    'name', ${AGENT_NAME}) END AS assigned_agent,
   t.required_capabilities, t.input, t.output, t.error, t.tags, t.metadata,
   ARRAY(SELECT d.dependency_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY 1) AS dependencies,
   CASE WHEN t.has_dependents

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { currentContext } from '../platform/context/request-context.js';
-import { actingAgent } from '../platform/access/own-agent.js';
+import { actingAgent, isAgent } from '../platform/access/own-agent.js';
+import { ownRows, projectScope, sees, visibleIn } from '../platform/access/scope.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
 import { Gather, TooMuchTogether } from '../platform/database/gather.js';
@@ -29,16 +30,24 @@ const MAKE_READY = statement(
   'make_tasks_ready',
   `UPDATE tasks SET ready_at = ${READY_AT} WHERE id = ANY ($1::uuid[]) RETURNING id, ready_at`,
 );
+/** A workflow of the project $2, by its table's name: tasks do not know workflows. Another's is not waited for. */
+const LOCK_OWN_WORKFLOW = statement(
+  'lock_own_workflow',
+  `SELECT id AS run_id, ${RUN_LOCK('id')} FROM workflows WHERE id = $1 AND project_id = $2`,
+);
 const GET_TASKS = statement('get_tasks', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = ANY ($1::uuid[])`);
 
 const LOCK_RUN_OF_TASK = statement(
   'lock_run_of_task',
-  `SELECT run_id, ${RUN_LOCK('run_id')} FROM tasks WHERE id = $1 AND run_id IS NOT NULL`,
+  `SELECT run_id, ${RUN_LOCK('run_id')} FROM tasks
+   WHERE id = $1 AND run_id IS NOT NULL AND ($2::uuid IS NULL OR project_id = $2)`,
 );
 const LOCK_RUNS_OF_TASKS = statement(
   'lock_runs_of_tasks',
   `SELECT run_id, ${RUN_LOCK('run_id')} FROM (
-     SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs`,
+     SELECT DISTINCT run_id FROM tasks
+     WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL AND ($2::uuid IS NULL OR project_id = $2) ORDER BY run_id
+   ) AS runs`,
 );
 const LOCK_RUNS = statement(
   'lock_runs',
@@ -53,20 +62,35 @@ interface Creation {
   event: Record<string, unknown>;
 }
 
-const HELD_BY_OTHERS = statement(
-  'leases_of_other_agents',
-  `SELECT given.id, given.token, given.agent_id
-   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS given (id, token, agent_id) JOIN tasks t ON t.id = given.id
-   WHERE (t.lease_token = given.token OR t.ended_lease_token = given.token)
-     AND t.assigned_agent_id IS NOT NULL AND t.assigned_agent_id IS DISTINCT FROM given.agent_id`,
+/** Of claims those that are not the caller's: of another agent, or, for one who is bound to a project, not of that. */
+const CLAIMS_OF_OTHERS = statement(
+  'claims_of_others',
+  `SELECT given.place::int - 1 AS place
+   FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::uuid[], $5::uuid[])
+     WITH ORDINALITY AS given (id, token, is_agent, agent_id, project_id, place)
+   LEFT JOIN tasks t ON t.id = given.id
+   WHERE (given.project_id IS NOT NULL AND t.project_id IS DISTINCT FROM given.project_id)
+      OR (given.is_agent AND (t.lease_token = given.token OR t.ended_lease_token = given.token)
+          AND t.assigned_agent_id IS NOT NULL AND t.assigned_agent_id IS DISTINCT FROM given.agent_id)`,
 );
 
-const IS_ASSIGNED = statement('is_task_assigned_to', 'SELECT FROM tasks WHERE id = $1 AND assigned_agent_id = $2');
+const IS_ASSIGNED = statement(
+  'is_task_assigned_to',
+  `SELECT FROM tasks WHERE id = $1 AND assigned_agent_id = $2 AND ${visibleIn('project_id', '$3')}`,
+);
 
 interface Claim {
   id: string;
   token: string;
+  is_agent: boolean;
   agent_id: string | null;
+  project_id: string | null;
+}
+
+/** As PostgreSQL writes it, and whose it is: what is read together, several callers have asked for. */
+interface TaskText {
+  project_id: string | null;
+  json: string;
 }
 
 /** Reads, locks and writes tasks for the services of this domain. */
@@ -89,25 +113,33 @@ export class TaskStore {
   /** For a caller of role agent: it has only the tasks that are its own. Throws TaskNotFound to the agent whose task it is not. */
   async assertOwn(id: string): Promise<void> {
     const agent_id = actingAgent() ?? null;
-    if ((await this.database.query(IS_ASSIGNED, [id, agent_id])).length === 0) throw new TaskNotFound(id);
+    const rows = await this.database.query(IS_ASSIGNED, [id, agent_id, projectScope()]);
+    if (rows.length === 0) throw new TaskNotFound(id);
   }
 
-  /** For a caller of role agent, to whom a token is not enough: the lease must be its own. One that is over is for dispatch to refuse. */
+  /**
+   * To a caller of role agent, or of one project, a token is not enough: the lease, and the task, must be its own. A lease
+   * that is over is for dispatch to refuse. Who may act for all is not kept waiting.
+   */
   async assertOwnLease(id: string, token: string): Promise<void> {
-    const agent_id = actingAgent() ?? null;
-    if (!(await this.claims.add({ id, token, agent_id }))) throw new TaskNotFound(id);
+    const project_id = projectScope();
+    const is_agent = isAgent();
+    if (!is_agent && project_id === null) return;
+    const claim = { id, token, is_agent, agent_id: actingAgent() ?? null, project_id };
+    if (!(await this.claims.add(claim))) throw new TaskNotFound(id);
   }
 
   private async judge(claims: Claim[]): Promise<boolean[]> {
     const all = <Name extends keyof Claim>(name: Name) => claims.map((claim) => claim[name]);
-    const rows = await this.database.query<Claim & Record<string, unknown>>(HELD_BY_OTHERS, [
+    const rows = await this.database.query<{ place: number }>(CLAIMS_OF_OTHERS, [
       all('id'),
       all('token'),
+      all('is_agent'),
       all('agent_id'),
+      all('project_id'),
     ]);
-    const keyOf = ({ id, token, agent_id }: Claim) => `${id} ${token} ${agent_id}`;
-    const refused = new Set(rows.map(keyOf));
-    return claims.map((claim) => !refused.has(keyOf(claim)));
+    const refused = new Set(rows.map(({ place }) => place));
+    return claims.map((_claim, place) => !refused.has(place));
   }
 
   /** The database's clock: the only one that decides. */
@@ -116,16 +148,17 @@ export class TaskStore {
     return row!.now;
   }
 
+  /** Null: there is none that the caller may see. */
   async find(id: string): Promise<TaskRow | null> {
     const [row] = await this.database.query<TaskRow & Record<string, unknown>>(GET_TASK, [id]);
-    return row ?? null;
+    return row && sees(row) ? row : null;
   }
 
   /** The task as clients see it, as JSON. */
   async getJson(id: string): Promise<JsonResource> {
-    const json = await this.readings.add(id);
-    if (json === null) throw new TaskNotFound(id);
-    return new JsonResource(id, json);
+    const found = await this.readings.add(id);
+    if (found === null || !sees(found)) throw new TaskNotFound(id);
+    return new JsonResource(id, found.json);
   }
 
   /** In the order of the ids. */
@@ -141,19 +174,32 @@ export class TaskStore {
     return row;
   }
 
-  /** Locks the task until the transaction ends; before it its run, so that all locks of a run come in one order. */
+  /**
+   * Locks the task until the transaction ends; before it its run, so that all locks of a run come in one order. Throws
+   * TaskNotFound, also where it is not for the caller to change.
+   */
   async lock(tx: Transaction, id: string): Promise<Task> {
-    this.noteRunLocks(await this.database.query(LOCK_RUN_OF_TASK, [id]));
-    const task = await tx.manager.findOne(Task, { where: { id }, lock: { mode: 'pessimistic_write' } });
+    this.noteRunLocks(await this.database.query(LOCK_RUN_OF_TASK, [id, projectScope()]));
+    const where = { id, ...ownRows() };
+    const task = await tx.manager.findOne(Task, { where, lock: { mode: 'pessimistic_write' } });
     if (!task) throw new TaskNotFound(id);
     return task;
   }
 
-  /** Those of them that exist, locked in one order, so that two such calls cannot deadlock. */
-  async lockAll(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
-    this.noteRunLocks(await this.database.query(LOCK_RUNS_OF_TASKS, [ids]));
+  /** Those of them that exist, whosever they are, locked in one order, so that two such calls cannot deadlock. */
+  lockAll(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
+    return this.lockThose(tx, ids, null);
+  }
+
+  /** Those of them that the caller may change. */
+  lockOwn(tx: Transaction, ids: readonly string[]): Promise<Task[]> {
+    return this.lockThose(tx, ids, projectScope());
+  }
+
+  private async lockThose(tx: Transaction, ids: readonly string[], project_id: string | null): Promise<Task[]> {
+    this.noteRunLocks(await this.database.query(LOCK_RUNS_OF_TASKS, [ids, project_id]));
     return tx.manager.find(Task, {
-      where: { id: In([...ids]) },
+      where: { id: In([...ids]), ...(project_id !== null && { project_id }) },
       order: { id: 'ASC' },
       lock: { mode: 'pessimistic_write' },
     });
@@ -162,6 +208,13 @@ export class TaskStore {
   /** To be taken before the locks of the run's tasks. */
   async lockRun(run_id: string): Promise<void> {
     if (!this.runLocks()?.has(run_id)) await this.locking.add(run_id);
+  }
+
+  /** People do one thing after the other with a workflow. Its lock comes before those of its runs and tasks. */
+  async lockWorkflow(workflow_id: string): Promise<void> {
+    const project_id = projectScope();
+    if (project_id === null) return this.lockRun(workflow_id);
+    this.noteRunLocks(await this.database.query(LOCK_OWN_WORKFLOW, [workflow_id, project_id]));
   }
 
   /** The runs are locked by a statement of the caller's: this transaction need not do it again. */
@@ -247,9 +300,9 @@ export class TaskStore {
     return tasks.map(({ id }) => new JsonResource(id, byId.get(id)!));
   }
 
-  private async readAll(ids: string[]): Promise<(string | null)[]> {
-    const rows = await this.database.query<{ id: string; json: string }>(GET_TASKS_JSON, [ids]);
-    const byId = new Map(rows.map(({ id, json }) => [id, json]));
+  private async readAll(ids: string[]): Promise<(TaskText | null)[]> {
+    const rows = await this.database.query<TaskText & { id: string }>(GET_TASKS_JSON, [ids]);
+    const byId = new Map(rows.map((row) => [row.id, row]));
     return ids.map((id) => byId.get(id) ?? null);
   }
 }

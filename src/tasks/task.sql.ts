@@ -1,7 +1,7 @@
 import { statement } from '../platform/database/database.js';
 import { insertEvents } from '../platform/events/event-rows.js';
 import type { Task } from './task.entity.js';
-import { TASK_JSON } from './task-json.js';
+import { AGENT_NAME, TASK_JSON } from './task-json.js';
 
 /** A task as the API shows it. */
 export type TaskRow = Omit<Task, 'project' | 'assertCanMove' | 'prepare' | 'touch'> & {
@@ -42,13 +42,13 @@ export const TASK_COLUMNS = `t.*,
   CASE WHEN t.has_dependents
     THEN ARRAY(SELECT d.task_id FROM task_dependencies d WHERE d.dependency_id = t.id ORDER BY 1)
     ELSE '{}' END AS dependents,
-  (SELECT a.name FROM agents a WHERE a.id = t.assigned_agent_id) AS assigned_agent_name`;
+  ${AGENT_NAME} AS assigned_agent_name`;
 
 export const GET_TASK = statement('get_task', `SELECT ${TASK_COLUMNS} FROM tasks t WHERE t.id = $1`);
 
 export const GET_TASKS_JSON = statement(
   'get_tasks_json',
-  `SELECT t.id, ${TASK_JSON} AS json FROM tasks t WHERE t.id = ANY ($1::uuid[])`,
+  `SELECT t.id, t.project_id, ${TASK_JSON} AS json FROM tasks t WHERE t.id = ANY ($1::uuid[])`,
 );
 
 /** The tasks of one run change one after the other: whatever ends one of them may start, hold or cancel the others. */
@@ -118,7 +118,7 @@ function endOfLeases(ended: string): string {
             (SELECT 2, o.id, o.title, o.started_at FROM tasks o
              WHERE a.current_task_id = ANY (e.ids) AND a.held_tasks > cardinality(e.ids)
                AND o.assigned_agent_id = a.id AND o.lease_token IS NOT NULL AND o.status = 'in_progress'
-               AND o.id <> ALL (e.ids)
+               AND o.id <> ALL (e.ids) AND (a.project_id IS NULL OR o.project_id = a.project_id)
              ORDER BY o.started_at DESC LIMIT 1)
           ) AS n ORDER BY rank LIMIT 1),
         tasks_completed = ${raised('tasks_completed', 'completed')},
@@ -203,14 +203,15 @@ const NEXT_OF_EACH_PROJECT = `
  * Leases up to $2 tasks to agent $1 for $3 seconds. The agent's row is locked first, so that its slots are counted
  * right; then come, by priority, the lanes that it may take from (its own, its type's, anyone's), beginning with the
  * project after $4: projects take turns, task by task. Rows that others are taking are passed over, not waited for.
- * $5: tokens, $6: event ids, both one per task and one event more for the agent; $7: the events' metadata.
+ * $5: tokens, $6: event ids, both one per task and one event more for the agent; $7: the events' metadata; $8: the
+ * project that the caller is bound to, if any: it acts for no agent of others.
  */
 const leasing = (candidates: string): string => `
    WITH me AS (
      SELECT a.id, a.type, a.status, a.project_id, a.is_draining,
             CASE WHEN a.is_draining THEN 0 ELSE greatest(0, a.max_concurrent_tasks - a.held_tasks) END AS free_slots,
             ARRAY(SELECT json_array_elements_text(a.configuration -> 'capabilities')) AS capabilities
-     FROM agents a WHERE a.id = $1 FOR NO KEY UPDATE
+     FROM agents a WHERE a.id = $1 AND ($8::uuid IS NULL OR a.project_id = $8) FOR NO KEY UPDATE
    ), candidates AS (
      SELECT c.id, c.concurrency_key,
             row_number() OVER (ORDER BY c.priority DESC, c.turn, c.pass, c.project, c.ready_at, c.id) AS place

@@ -246,6 +246,7 @@ export class TasksBulkUpdated implements DomainEvent {
 
   constructor(
     readonly task_ids: readonly string[],
+    readonly project_id: string | null,
     readonly changes: Readonly<Record<string, unknown>>,
   ) {}
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AgentsService } from '../agents/agents.service.js';
 import { isAgent } from '../platform/access/own-agent.js';
+import { addVisible, placeOf, projectScope, visibleIn } from '../platform/access/scope.js';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { violatedConstraint } from '../platform/database/database-error.js';
 import { Database } from '../platform/database/database.js';
@@ -83,7 +84,7 @@ export class TasksService {
       from: 'tasks t',
       alias: 't',
       columns: `t.id, ${TASK_JSON} AS json`,
-      filters,
+      filters: addVisible(filters, 't.project_id'),
       sorts: SORTS,
       sort_by: query.sort_by ?? TaskSort.CreatedAt,
       query,
@@ -108,6 +109,7 @@ export class TasksService {
     const agent = await this.editor.resolveAgent(dto);
     const task = newTask({
       ...columnsOf(dto),
+      project_id: placeOf(dto.project_id),
       title,
       assigned_agent_id: agent?.id ?? null,
       ...subtasksOf(dto),
@@ -194,7 +196,9 @@ export class TasksService {
     type Row = { status: TaskStatus; count: number; urgent: number; progress: number };
     const rows = await this.database.query<Row>(
       `SELECT status, count(*)::int AS count, (count(*) FILTER (WHERE is_urgent))::int AS urgent,
-              sum(progress_percentage) AS progress FROM tasks GROUP BY status`,
+              sum(progress_percentage) AS progress
+       FROM tasks WHERE ${visibleIn('project_id', '$1')} GROUP BY status`,
+      [projectScope()],
     );
     const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
     const by_status = Object.fromEntries(
@@ -226,8 +230,7 @@ export class TasksService {
   }
 
   private async insert(tx: Transaction, task: Task, dependencies: readonly string[]): Promise<void> {
-    // A workflow's lock comes before those of its runs and tasks.
-    if (task.workflow_id !== null) await this.store.lockRun(task.workflow_id);
+    if (task.workflow_id !== null) await this.store.lockWorkflow(task.workflow_id);
     const hopeless = await this.dependencies.prepare(tx, task, dependencies);
     await this.store.createMany(tx, [task]);
     await this.dependencies.link(tx, task.id, dependencies);

@@ -56,11 +56,17 @@ export interface LiveRun {
   saved: Map<string, string>;
 }
 
-export interface RunWithSteps {
+export interface NewRunWithSteps {
   run: WorkflowRun;
   steps: RunStep[];
 }
 
+export interface RunWithSteps extends NewRunWithSteps {
+  /** That of its workflow. */
+  project_id: string | null;
+}
+
+type Found = WorkflowRun & Pick<RunWithSteps, 'steps' | 'project_id'>;
 type Loaded = WorkflowRun & Pick<LiveRun, 'workflow' | 'steps' | 'allowed_agent_ids' | 'now'>;
 type Conditions = Pick<LiveRun, 'now' | 'allowed_agent_ids'>;
 type Row<T> = T & Record<string, unknown>;
@@ -88,7 +94,7 @@ export class RunStateStore {
   private readonly found = new Gather((ids: string[]) => this.findAll(ids));
   private readonly loaded = new Gather((ids: string[]) => this.loadAll(ids));
   private readonly started = new Gather((workflow_ids: string[]) => this.conditionsOfAll(workflow_ids));
-  private readonly inserted = new Gather((runs: RunWithSteps[]) => this.insertAll(runs));
+  private readonly inserted = new Gather((runs: NewRunWithSteps[]) => this.insertAll(runs));
   private readonly saved = new Gather((runs: SavedRun[]) => this.saveAll(runs));
   private readonly kept = new Gather((steps: EndedStep[]) => this.keepAll(steps));
   private readonly read = new Gather((wanted: { run_id: string; keys: readonly string[] }[]) => this.readAll(wanted));
@@ -103,8 +109,8 @@ export class RunStateStore {
   async find(run_id: string): Promise<RunWithSteps | null> {
     const row = await this.found.add(run_id);
     if (!row) return null;
-    const { steps, ...run } = row;
-    return { run: Object.assign(new WorkflowRun(), run), steps: steps.map(stepOf) };
+    const { steps, project_id, ...run } = row;
+    return { run: Object.assign(new WorkflowRun(), run), project_id, steps: steps.map(stepOf) };
   }
 
   /** Null when there is no such run. */
@@ -123,7 +129,7 @@ export class RunStateStore {
     return this.started.add(workflow_id);
   }
 
-  insert(run: RunWithSteps): Promise<void> {
+  insert(run: NewRunWithSteps): Promise<void> {
     return this.inserted.add(run);
   }
 
@@ -201,8 +207,8 @@ export class RunStateStore {
     };
   }
 
-  private async findAll(ids: string[]): Promise<(Row<Loaded> | null)[]> {
-    return inOrder(ids, await this.database.query<Row<Loaded>>(GET_RUNS, [ids]), 'id');
+  private async findAll(ids: string[]): Promise<(Row<Found> | null)[]> {
+    return inOrder(ids, await this.database.query<Row<Found>>(GET_RUNS, [ids]), 'id');
   }
 
   private async loadAll(ids: string[]): Promise<(Row<Loaded> | null)[]> {
@@ -214,7 +220,7 @@ export class RunStateStore {
     return inOrder(workflow_ids, rows, 'id') as Conditions[];
   }
 
-  private async insertAll(runs: RunWithSteps[]): Promise<void[]> {
+  private async insertAll(runs: NewRunWithSteps[]): Promise<void[]> {
     const steps = runs.flatMap((each) => each.steps);
     await this.database.query(INSERT_RUNS, [JSON.stringify(runs.map(({ run }) => run)), JSON.stringify(steps)]);
     return [];

@@ -11,7 +11,9 @@ const stepsOf = (more = ''): string => `
 /** The runs $1 as the API shows them. */
 export const GET_RUNS = statement(
   'get_runs',
-  `SELECT r.*, ${stepsOf(`, 'output', s.output`)} FROM workflow_runs r WHERE r.id = ANY ($1::uuid[])`,
+  `SELECT r.*, ${stepsOf(`, 'output', s.output`)},
+          (SELECT w.project_id FROM workflows w WHERE w.id = r.workflow_id) AS project_id
+   FROM workflow_runs r WHERE r.id = ANY ($1::uuid[])`,
 );
 
 /** The runs $1 with all that moves them on, locked. The locks of their tasks must be held: see `TaskStore.lockRun`. */

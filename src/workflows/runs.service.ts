@@ -1,5 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { In } from 'typeorm';
+import { owns, projectScope, sees } from '../platform/access/scope.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -71,12 +72,19 @@ export class RunsService {
 
   async get(id: string): Promise<RunWithSteps> {
     const found = await this.store.find(id);
-    if (!found) throw new RunNotFound(id);
+    if (!found || !sees(found)) throw new RunNotFound(id);
+    return found;
+  }
+
+  /** Throws RunNotFound, also where it is not for the caller to change. */
+  private async getOwn(id: string): Promise<RunWithSteps> {
+    const found = await this.store.find(id);
+    if (!found || !owns(found)) throw new RunNotFound(id);
     return found;
   }
 
   async list(workflow_id: string, query: ListRunsQuery): Promise<Page<RunWithSteps>> {
-    await this.workflows.get(workflow_id);
+    const { project_id } = await this.workflows.get(workflow_id);
     const page = await listRows<WorkflowRun & Record<string, unknown>>(this.database, {
       from: 'workflow_runs r',
       alias: 'r',
@@ -92,7 +100,7 @@ export class RunsService {
     });
     return {
       ...page,
-      items: page.items.map((run) => ({ run, steps: steps.filter(({ run_id }) => run_id === run.id) })),
+      items: page.items.map((run) => ({ run, project_id, steps: steps.filter(({ run_id }) => run_id === run.id) })),
     };
   }
 
@@ -136,7 +144,7 @@ export class RunsService {
   /** A new run with the same input and definition; `from_failure` keeps the results of the steps that succeeded. */
   rerun(run_id: string, from_failure: boolean): Promise<RunWithSteps> {
     return this.unitOfWork.run(async (tx) => {
-      const { workflow_id } = (await this.get(run_id)).run;
+      const { workflow_id } = (await this.getOwn(run_id)).run;
       const workflow = await this.creation.open(tx, workflow_id);
       // Read again: nobody changes it any more.
       const { run, steps } = await this.get(run_id);
@@ -242,6 +250,8 @@ export class RunsService {
 
   private change(run_id: string, work: (tx: Transaction, live: LiveRun) => Promise<void>): Promise<RunWithSteps> {
     return this.unitOfWork.run(async (tx) => {
+      // Looks first, as another's is not waited for; who sees all of them need not look.
+      if (projectScope() !== null) await this.getOwn(run_id);
       const live = await this.store.lock(run_id);
       if (!live) throw new RunNotFound(run_id);
       const { status: before } = live.run;

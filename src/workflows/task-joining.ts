@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { ownRows } from '../platform/access/scope.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { UnknownReference } from '../platform/errors/common.errors.js';
-import { TaskStore } from '../tasks/task-store.js';
 import { RunStatus } from './run-state.js';
 import { RunStateStore } from './run-state-store.js';
 import { RunTasks } from './run-tasks.js';
@@ -15,7 +15,6 @@ export class TaskJoining {
     private readonly store: RunStateStore,
     private readonly runTasks: RunTasks,
     private readonly workflows: WorkflowsService,
-    private readonly taskStore: TaskStore,
   ) {}
 
   /**
@@ -23,9 +22,8 @@ export class TaskJoining {
    * workflow with a definition knows its tasks: others may bear its id, but are no part of its runs.
    */
   async join(tx: Transaction, workflow_id: string, task_id: string): Promise<void> {
-    // An execution that begins meanwhile would neither adopt the task nor be seen here.
-    await this.taskStore.lockRun(workflow_id);
-    const workflow = await tx.manager.findOneBy(Workflow, { id: workflow_id });
+    // Locked by who creates the task: an execution that began meanwhile would neither adopt it nor be seen here.
+    const workflow = await tx.manager.findOneBy(Workflow, { id: workflow_id, ...ownRows() });
     if (!workflow) throw new UnknownReference('workflow_id', workflow_id, 'workflow');
     const { allowed_agent_ids } = await this.store.conditions(workflow_id);
     if (allowed_agent_ids) {

@@ -57,7 +57,10 @@ export class WorkflowAgents {
   /** The agent is deleted: nobody waits for it. */
   async forget(tx: Transaction, agent_id: string): Promise<void> {
     const rows = await tx.manager.find(WorkflowAgent, { where: { agent_id }, order: { workflow_id: 'ASC' } });
-    for (const { workflow_id } of rows) await this.remove(workflow_id, agent_id);
+    for (const { workflow_id } of rows) {
+      await this.takeOff(tx, await this.workflows.lockAny(tx, workflow_id), agent_id);
+      await this.restrictTasks(tx, workflow_id);
+    }
   }
 
   private async add(

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { IsNull, Not } from 'typeorm';
+import { addVisible, assertStays, owns, placeOf, projectScope, sees, visibleIn } from '../platform/access/scope.js';
 import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { Database, type NamedStatement, statement } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
@@ -71,7 +72,7 @@ export class WorkflowsService {
       from: 'workflows w',
       alias: 'w',
       columns: COLUMNS,
-      filters,
+      filters: addVisible(filters, 'w.project_id'),
       sorts: SORTS,
       sort_by: query.sort_by ?? WorkflowSort.CreatedAt,
       query,
@@ -80,15 +81,25 @@ export class WorkflowsService {
 
   async get(id: string): Promise<WorkflowRow> {
     const row = await this.showing.add(id);
-    if (!row) throw new WorkflowNotFound(id);
+    if (!row || !sees(row)) throw new WorkflowNotFound(id);
     return row;
   }
 
   /**
    * What people do with a workflow, they do one after the other. Its row is not locked: runs write their progress to it
-   * while they hold locks of their own.
+   * while they hold locks of their own. Throws WorkflowNotFound, also where it is not for the caller to change.
    */
-  async lock(_tx: Transaction, id: string): Promise<Workflow> {
+  async lock(tx: Transaction, id: string): Promise<Workflow> {
+    // Looks first, as another's is not waited for; who sees all of them need not look.
+    if (projectScope() !== null) {
+      const row = await this.reading.add(id);
+      if (!row || !owns(row)) throw new WorkflowNotFound(id);
+    }
+    return this.lockAny(tx, id);
+  }
+
+  /** Whosever it is: for what follows from something that the caller may do. */
+  async lockAny(_tx: Transaction, id: string): Promise<Workflow> {
     await this.taskStore.lockRun(id);
     const row = await this.reading.add(id);
     if (!row) throw new WorkflowNotFound(id);
@@ -96,13 +107,15 @@ export class WorkflowsService {
   }
 
   async create(dto: CreateWorkflowDto): Promise<WorkflowRow> {
-    await this.projects.assertExists(dto.project_id);
+    const project_id = placeOf(dto.project_id);
+    await this.projects.assertExists(project_id);
     const definition = await this.definitions.accept(dto);
     return this.unitOfWork.run(async (tx) => {
       const scheduled = acceptSchedule(dto, await this.taskStore.now());
       const workflow = Object.assign(
         new Workflow(),
         columnsOf(dto),
+        { project_id },
         scheduled,
         definition !== undefined && { definition },
       );
@@ -114,6 +127,7 @@ export class WorkflowsService {
 
   /** A run that has begun keeps its definition. Only what is given is written: the rest may be the run's at this moment. */
   async update(id: string, dto: UpdateWorkflowDto): Promise<WorkflowRow> {
+    assertStays(dto.project_id);
     await this.projects.assertExists(dto.project_id);
     const definition = await this.definitions.accept(dto);
     return this.unitOfWork.run(async (tx) => {
@@ -176,10 +190,17 @@ export class WorkflowsService {
 
   async summarise(): Promise<WorkflowSummaryResponse> {
     const workflows = await this.database.query<{ status: WorkflowStatus; count: number; progress: number }>(
-      'SELECT status, count(*)::int AS count, sum(progress_percentage) AS progress FROM workflows GROUP BY status',
+      `SELECT status, count(*)::int AS count, sum(progress_percentage) AS progress FROM workflows
+       WHERE ${visibleIn('project_id', '$1')} GROUP BY status`,
+      [projectScope()],
     );
     const runs = await this.database.query<{ status: RunStatus; count: number }>(
-      'SELECT status, count(*)::int AS count FROM workflow_runs GROUP BY status',
+      // Whose a run is, its workflow says; who sees all of them need not ask it.
+      `SELECT r.status, count(*)::int AS count FROM workflow_runs r
+       WHERE $1::uuid IS NULL OR EXISTS (
+         SELECT FROM workflows w WHERE w.id = r.workflow_id AND (w.project_id IS NULL OR w.project_id = $1))
+       GROUP BY r.status`,
+      [projectScope()],
     );
     const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
     const total = sum(workflows.map(({ count }) => count));

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { owns } from '../../platform/access/scope.js';
 import {
   ShownFlag,
   ShownId,
@@ -161,7 +162,9 @@ export class AgentResponse {
       metadata,
       is_active: status !== AgentStatus.Offline,
       is_draining,
-      current_task: current_task_id === null ? null : { id: current_task_id, title: current_task_title },
+      // An agent of all projects may work on a task of any of them.
+      current_task:
+        current_task_id === null || !owns(agent) ? null : { id: current_task_id, title: current_task_title },
       performance_metrics: PerformanceMetricsResponse.from(agent),
       last_heartbeat,
       last_activity,

@@ -63,6 +63,8 @@ export class RequestTrace {
   noteChanges({ kind, id, changes }: Changed): void {
     const fields = Object.entries(changes);
     if (fields.length === 0) return;
+    // What moves out of a project was that one's before, and is another's now: the record is about neither alone.
+    if ((changes.project_id?.before ?? null) !== null) this.seen.project_id = null;
     this.changed ??= new Map();
     const key = `${kind}:${id}`;
     const known = this.changed.get(key);

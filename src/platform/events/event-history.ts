@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { addVisible } from '../access/scope.js';
 import { Database } from '../database/database.js';
 import { Filters } from '../database/filters.js';
 import { listRows } from '../database/list-rows.js';
@@ -15,7 +16,8 @@ export class EventHistory {
       from: 'events e',
       alias: 'e',
       columns: 'e.*, e.txid::text AS txid',
-      filters: new Filters().add('e.task_id = ?', task_id),
+      // What it was while it belonged to another project, is that one's.
+      filters: addVisible(new Filters().add('e.task_id = ?', task_id), 'e.project_id'),
       sorts: { seq: { expression: 'e.seq', type: 'bigint' } },
       sort_by: 'seq',
       query,

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Socket } from 'socket.io';
+import { scopeOf } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
 import { EventLog } from '../events/event-log.js';
 import { EventTail } from '../events/event-tail.js';
@@ -7,7 +8,7 @@ import { EventHandlers, matches } from '../events/handlers.js';
 import type { LoggedEvent } from '../events/logged-event.js';
 import { encodePosition, foreignPosition, isAfter, type Position } from '../events/position.js';
 import { IS_REALTIME_GATEWAY } from './realtime-gateway.decorator.js';
-import { CATCHING_UP, type RoomMessage, Rooms } from './rooms.js';
+import { CATCHING_UP, heardIn, type RoomMessage, Rooms } from './rooms.js';
 import { waitingBytes } from './slow-readers.js';
 
 const BATCH = 500;
@@ -21,7 +22,7 @@ export interface Gap {
 
 /** A socket's own memory. */
 interface SocketState {
-  /** The rooms it is in, and since which position it has had everything of each. */
+  /** The rooms it is in (see {@link heardIn}), and since which position it has had everything of each. */
   covered: Map<string, Position>;
   /** Joining and leaving take turns. */
   queue: Promise<unknown>;
@@ -52,8 +53,10 @@ export class RoomReplay {
   leave(socket: Socket, name: string): Promise<string> {
     return this.inTurn(socket, async ({ covered }) => {
       const room = await this.rooms.named(name);
-      covered.delete(room);
-      await socket.leave(room);
+      for (const each of heardIn(room, scopeOf(socket))) {
+        covered.delete(each);
+        await socket.leave(each);
+      }
       return room;
     });
   }
@@ -85,10 +88,12 @@ export class RoomReplay {
   }
 
   private enter(socket: Socket, { covered }: SocketState, room: string, since: Position): Position {
-    const before = covered.get(room);
-    covered.set(room, before && isAfter(since, before) ? before : since);
-    // A socket that has left would stay in the room for ever.
-    if (socket.connected) void socket.join(room);
+    for (const each of heardIn(room, scopeOf(socket))) {
+      const before = covered.get(each);
+      covered.set(each, before && isAfter(since, before) ? before : since);
+      // A socket that has left would stay in the room for ever.
+      if (socket.connected) void socket.join(each);
+    }
     return this.tail.position;
   }
 
@@ -132,10 +137,10 @@ export class RoomReplay {
       return from !== undefined && isAfter(event, from);
     };
     const isKeptBack = isAfter(event, silent_since);
+    const heard = heardIn(room, scopeOf(socket));
     for (const { name, payload, rooms } of this.messagesOf(event)) {
-      const isDue = isKeptBack
-        ? rooms.some((each) => each === room || covered.has(each))
-        : rooms.includes(room) && !rooms.some(hasCome);
+      const isHeard = rooms.some((each) => heard.includes(each));
+      const isDue = isKeptBack ? isHeard || rooms.some((each) => covered.has(each)) : isHeard && !rooms.some(hasCome);
       if (isDue) socket.emit(name, payload);
     }
   }

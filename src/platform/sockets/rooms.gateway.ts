@@ -10,6 +10,7 @@ import { Access } from '../access/access.decorator.js';
 import { NotAllowed } from '../access/access.errors.js';
 import { actingAgent } from '../access/own-agent.js';
 import { Role } from '../access/principal.js';
+import { scopeOf } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
 import { decodePosition, encodePosition } from '../events/position.js';
 import { EventTail } from '../events/event-tail.js';
@@ -17,7 +18,7 @@ import { AuthenticateMessage } from './authenticate.message.js';
 import { JoinRoomMessage, RoomMessageDto } from './join-room.message.js';
 import { RealtimeGateway } from './realtime-gateway.decorator.js';
 import { type Gap, RoomReplay } from './room-replay.js';
-import { Rooms } from './rooms.js';
+import { heardIn, Rooms } from './rooms.js';
 import { SlowReaders } from './slow-readers.js';
 import { SocketAccess } from './socket-access.js';
 import { answerUnknownMessages } from './unknown-messages.js';
@@ -68,14 +69,14 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
     assertRoomOfAgent(name);
     const from = since === undefined ? undefined : decodePosition(since, '/since');
     const { room, result } = await this.replay.join(socket, name, from);
-    return 'gap' in result ? { room, ...result } : this.describe(room, encodePosition(result));
+    return 'gap' in result ? { room, ...result } : this.describe(socket, room, encodePosition(result));
   }
 
   @SubscribeMessage('leave_room')
   @Access(Role.Viewer, Role.Agent)
   async leave(@ConnectedSocket() socket: Socket, @MessageBody() { room: name }: RoomMessageDto): Promise<RoomState> {
     const room = await this.replay.leave(socket, name);
-    return this.describe(room, encodePosition(this.tail.position));
+    return this.describe(socket, room, encodePosition(this.tail.position));
   }
 
   @SubscribeMessage('ping')
@@ -95,7 +96,9 @@ export class RoomsGateway implements OnGatewayInit<Server>, OnGatewayConnection<
     return { role: principal?.role ?? null, expires_at: principal?.expires_at ?? null };
   }
 
-  private describe(room: string, position: string): RoomState {
-    return { room, members: this.server.sockets.adapter.rooms.get(room)?.size ?? 0, position };
+  /** Members are those who hear the same: others are nobody's business. */
+  private describe(socket: Socket, room: string, position: string): RoomState {
+    const [own] = heardIn(room, scopeOf(socket));
+    return { room, members: this.server.sockets.adapter.rooms.get(own)?.size ?? 0, position };
   }
 }

@@ -13,6 +13,27 @@ export interface RoomMessage {
 /** Sockets that are being caught up do not get live messages directly; see {@link RoomReplay}. */
 export const CATCHING_UP = '~catching_up';
 
+/** What no socket of one project may hear. */
+export const NO_PROJECT = Symbol('no project');
+
+export interface Telling {
+  /** What sockets that are bound to one project hear in its place. */
+  data_of_projects?: Record<string, unknown>;
+  /** Which of them hear it: those of a project, or of every one (null). By default those of the event's. */
+  audience?: string | null | typeof NO_PROJECT;
+}
+
+/**
+ * Each room is one for sockets that hear of all projects, and others for those that are bound to one: of what belongs to
+ * it, and of what belongs to none. Which of them hear an event is decided by the event: also of what was moved to another
+ * project, and of what a socket only guesses, it hears nothing. No client can name such a room.
+ */
+const ofProject = (room: string, project_id: string | null): string => `${room}@${project_id ?? ''}`;
+
+/** The rooms that a socket is in when it has joined one; `scope` is the project that it is bound to. */
+export const heardIn = (room: string, scope: string | null): [string, ...string[]] =>
+  scope === null ? [room] : [ofProject(room, scope), ofProject(room, null)];
+
 /** Speaks to rooms. A socket gets a message once, however many of the rooms it is in. */
 @Injectable()
 export class Rooms {
@@ -45,7 +66,20 @@ export class Rooms {
     return this.server?.sockets.sockets.size ?? 0;
   }
 
-  tell(rooms: readonly string[], name: string, event: LoggedEvent, data: Record<string, unknown> = event.data): void {
+  tell(
+    rooms: readonly string[],
+    name: string,
+    event: LoggedEvent,
+    data: Record<string, unknown> = event.data,
+    { data_of_projects = data, audience = event.project_id }: Telling = {},
+  ): void {
+    const ofProjects = audience === NO_PROJECT ? [] : rooms.map((room) => ofProject(room, audience));
+    if (data === data_of_projects) return this.send([...rooms, ...ofProjects], name, event, data);
+    this.send(rooms, name, event, data);
+    this.send(ofProjects, name, event, data_of_projects);
+  }
+
+  private send(rooms: readonly string[], name: string, event: LoggedEvent, data: Record<string, unknown>): void {
     if (this.collected) {
       this.collected.push({ name, payload: payloadOf(event, name, data), rooms });
     } else if (this.server && this.hasMembers(rooms)) {
