@@ -10,7 +10,9 @@ const KNOWS_FOR_MS = 50;
 /** From here on it looks again while nobody has to wait for it. */
 const RENEWS_AFTER_MS = 25;
 /** Who waits longer than this for the log is better served by the database. */
-const PATIENCE_MS = 50;
+const PATIENCE_MS = 500;
+/** Transactions are short: so long it may take until the order of what has happened is known. */
+const SETTLES_WITHIN_MS = 50;
 const LOOK_AGAIN_MS = 4;
 
 interface Known {
@@ -58,8 +60,10 @@ export class LogVersions implements OnModuleInit {
     const needed = Math.max(this.committedAt, now - KNOWS_FOR_MS);
     if (this.lookedAt <= needed) await this.look(needed);
     else if (now - this.lookedAt > RENEWS_AFTER_MS) this.tail.wake();
-    while (this.lookedAt > needed && performance.now() - now < PATIENCE_MS) {
+    const patient_until = performance.now() + SETTLES_WITHIN_MS;
+    while (this.lookedAt > needed) {
       if (!this.isOpen(patterns)) return this.versionOf(patterns);
+      if (performance.now() > patient_until) break;
       await sleep(LOOK_AGAIN_MS);
       await this.look(performance.now());
     }
