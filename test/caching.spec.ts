@@ -246,7 +246,10 @@ describe('a cached route', () => {
 describe('what the cache holds', () => {
   it('is bounded by number, and what was asked for last stays', async () => {
     const source = new Source();
-    const server = await startTestApp({ environment: { CACHE_MAX_ENTRIES: 3, REDIS_URL: '' }, extra: [sourceModule(source)] });
+    const server = await startTestApp({
+      environment: { CACHE_MAX_ENTRIES: 3, REDIS_URL: '' },
+      extra: [sourceModule(source)],
+    });
     try {
       const ask = async (name: string) => resultOf(await server.get(`/api/sources/${name}`));
       for (const name of ['a', 'b', 'c']) await ask(name);
@@ -263,7 +266,10 @@ describe('what the cache holds', () => {
 
   it('is bounded by bytes, and what is larger than all of them is not kept', async () => {
     const CACHE_MAX_BYTES = 65_536;
-    const server = await startTestApp({ environment: { CACHE_MAX_BYTES, REDIS_URL: '' }, extra: [sourceModule(new Source())] });
+    const server = await startTestApp({
+      environment: { CACHE_MAX_BYTES, REDIS_URL: '' },
+      extra: [sourceModule(new Source())],
+    });
     try {
       const memory = server.app.get(MemoryStore);
       for (let name = 0; name < 20; name++) {
