@@ -27,6 +27,8 @@ export async function caching(stage: Stage): Promise<Row[]> {
   const bare = await stage.flightdeck();
   try {
     await makeMore(bare.url);
+    // What all routes go through is compiled before the first one counts.
+    for (const path of ROUTES) await measure(stage, { ours, bare }, path);
     const rows: Row[] = [];
     for (const path of ROUTES) {
       const loads = await measure(stage, { ours, bare }, path);
