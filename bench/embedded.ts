@@ -34,7 +34,10 @@ interface Side {
 /** A server on an embedded database of its own, started twice, watched while idle, and filled. */
 async function prepare(program: Program): Promise<Side> {
   const folder = await mkdtemp(join(tmpdir(), 'flightdeck-bench-'));
-  const start = () => ServerProcess.start(program, { DATA_DIR: folder, LOG_LEVEL: 'warning' });
+  const start = () => {
+    const environment = { DATA_DIR: folder, LOG_LEVEL: 'warning', ENABLE_CACHING: 'false' };
+    return ServerProcess.start(program, environment);
+  };
   const first = await start();
   const { startup_ms: first_start_ms } = first;
   await first.stop();

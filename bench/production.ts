@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { HttpClient } from './http-client.js';
 import { FULL, QUICK } from './scale.js';
+import { caching } from './sections/caching.js';
 import { dispatch } from './sections/dispatch.js';
 import { create, get, list } from './sections/requests.js';
 import { explain } from './sections/explain.js';
@@ -21,6 +22,7 @@ import { printTable, type Row } from './table.js';
 const SECTIONS: Record<string, (stage: Stage) => Promise<Row[]>> = {
   explain,
   list,
+  caching,
   get,
   create,
   protection,

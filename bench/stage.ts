@@ -79,6 +79,8 @@ export class Stage {
       LOG_LEVEL: 'warning',
       // All that asks here has one address, and nobody else has limits.
       ENABLE_RATE_LIMITING: 'false',
+      // What is asked again and again would be measured once.
+      ENABLE_CACHING: 'false',
       DATABASE_URL: this.database_url,
       DATABASE_POOL_SIZE: POOL_SIZE,
       REDIS_URL: this.services.redis_url,

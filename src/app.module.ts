@@ -4,6 +4,7 @@ import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { MetricsModule } from './metrics/metrics.module.js';
 import { AccessModule } from './platform/access/access.module.js';
+import { CachingModule } from './platform/caching/caching.module.js';
 import { ConfigModule } from './platform/config/config.module.js';
 import type { Environment } from './platform/config/environment.js';
 import { DatabaseModule } from './platform/database/database.module.js';
@@ -36,6 +37,7 @@ export class AppModule {
         AccessModule,
         HttpModule,
         LimitsModule.forRoot(environment),
+        CachingModule.forRoot(environment),
         SocketsModule,
 
         AuthModule,

@@ -4,6 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule, type AppExtras } from './app.module.js';
 import { RequestAudit } from './audit/request-audit.js';
+import { CACHE_HEADERS } from './platform/caching/caching.interceptor.js';
 import type { Environment } from './platform/config/environment.js';
 import type { DatabasePool } from './platform/database/database-pool.js';
 import { serveDocs } from './platform/docs/docs.js';
@@ -27,6 +28,7 @@ const OUTSIDE_API = ['/', 'health', 'health/detailed', 'health/ready', 'health/z
 const EXPOSED_HEADERS = [
   ...PAGE_HEADERS,
   ...RATE_LIMIT_HEADERS,
+  ...CACHE_HEADERS,
   'X-Request-Id',
   'Location',
   'Idempotency-Replayed',

@@ -6055,6 +6055,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProjectResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -6270,6 +6277,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProjectResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -6477,6 +6491,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ProjectPage"];
                 };
+            };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {
@@ -8284,6 +8305,13 @@ export interface operations {
                     "application/json": components["schemas"]["AgentSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -8354,6 +8382,13 @@ export interface operations {
                     "application/json": components["schemas"]["AgentSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -8423,6 +8458,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AgentSummaryResponse"];
                 };
+            };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {
@@ -13352,6 +13394,13 @@ export interface operations {
                     "application/json": components["schemas"]["TaskResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -13579,6 +13628,13 @@ export interface operations {
                     "application/json": components["schemas"]["TaskResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -13799,6 +13855,13 @@ export interface operations {
                     "application/json": components["schemas"]["TaskPage"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -13992,6 +14055,13 @@ export interface operations {
                     "application/json": components["schemas"]["TaskSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -14062,6 +14132,13 @@ export interface operations {
                     "application/json": components["schemas"]["TaskSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -14131,6 +14208,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["TaskSummaryResponse"];
                 };
+            };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {
@@ -18626,6 +18710,13 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -18846,6 +18937,13 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowResponse"][];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19059,6 +19157,13 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowPage"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19252,6 +19357,13 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19322,6 +19434,13 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
             };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19391,6 +19510,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
+            };
+            /** @description The client has it: its If-None-Match names the ETag */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Unauthorized */
             401: {

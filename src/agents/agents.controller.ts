@@ -14,6 +14,7 @@ import {
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Access } from '../platform/access/access.decorator.js';
 import { Role } from '../platform/access/principal.js';
+import { Cached } from '../platform/caching/cached.decorator.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -30,6 +31,9 @@ import { ListAgentsQuery } from './dto/list-agents.query.js';
 import { UpdateAgentStatusDto } from './dto/update-agent-status.dto.js';
 import { UpdateAgentDto } from './dto/update-agent.dto.js';
 import { DEFAULT_LEASE_SECONDS } from './lease-seconds.js';
+
+/** It grows all the time without an event, and signs of life are written once in so many seconds. */
+const UPTIME_STANDS_SECONDS = 1;
 
 @ApiTags('agents')
 @Controller({ path: 'agents', version: ['1', '2', VERSION_NEUTRAL] })
@@ -60,6 +64,7 @@ export class AgentsController {
 
   @Get('stats/summary')
   @Access(Role.Viewer)
+  @Cached({ until: ['agent_*', 'task*', 'project_deleted'], seconds: UPTIME_STANDS_SECONDS })
   @ApiOperation({ operationId: 'summarise_agents', summary: 'How many agents there are and how they do' })
   @ApiOkResponse({ type: AgentSummaryResponse })
   @ApiErrors()

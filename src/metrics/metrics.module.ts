@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { CacheMetrics } from './cache-metrics.js';
 import { EventMetrics } from './event-metrics.js';
 import { HttpMetrics } from './http-metrics.js';
 import { LimitMetrics } from './limit-metrics.js';
@@ -18,6 +19,7 @@ import { QueueReader } from './queue-reader.js';
     EventMetrics,
     NodeMetrics,
     LimitMetrics,
+    CacheMetrics,
     QueueReader,
     QueueMetrics,
   ],

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Post, Put, Query, 
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Access } from '../platform/access/access.decorator.js';
 import { Role } from '../platform/access/principal.js';
+import { Cached } from '../platform/caching/cached.decorator.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
@@ -19,6 +20,7 @@ export class ProjectsController {
 
   @Get()
   @Access(Role.Viewer)
+  @Cached({ until: ['project_*'] })
   @Listed(ProjectResponse)
   @ApiOperation({ operationId: 'list_projects', summary: 'List projects, newest first' })
   async list(@Query() query: ListProjectsQuery): Promise<Page<ProjectResponse>> {

@@ -139,19 +139,24 @@ export class TaskDispatch {
   async heartbeat(id: string, dto: LeaseHeartbeatDto): Promise<Task> {
     const { lease_token, progress_percentage = null, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     await this.store.assertOwnLease(id, lease_token);
-    const values = [id, lease_token, lease_seconds, progress_percentage];
-    const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
-    if (!task) {
-      await this.store.get(id);
-      throw new LeaseLost(id);
-    }
-    this.presence.note(task.assigned_agent_id!);
-    if (progress_percentage !== null) {
+    const renew = async (): Promise<Task> => {
+      const values = [id, lease_token, lease_seconds, progress_percentage];
+      const [task] = await this.database.query<Task & Record<string, unknown>>(RENEW_LEASE, values);
+      if (!task) {
+        await this.store.get(id);
+        throw new LeaseLost(id);
+      }
+      return task;
+    };
+    const note = (tx: Transaction, task: Task): Task => {
       actAsAgent(task.assigned_agent_id!);
-      await this.unitOfWork.run(async (tx) => {
-        tx.record(new TaskProgressUpdated(task, task.subtasks_completed, task.subtasks_total));
-      });
-    }
+      tx.record(new TaskProgressUpdated(task, task.subtasks_completed, task.subtasks_total));
+      return task;
+    };
+    // Without progress nothing changes that anybody is shown.
+    const task =
+      progress_percentage === null ? await renew() : await this.unitOfWork.run(async (tx) => note(tx, await renew()));
+    this.presence.note(task.assigned_agent_id!);
     return task;
   }
 

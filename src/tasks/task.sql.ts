@@ -378,11 +378,12 @@ export const END_OF_COMPLETIONS = statement(
    )}`,
 );
 
-/** Renews lease $2 of task $1 for $3 seconds, and notes the progress $4 if given. */
+/** Renews lease $2 of task $1 for $3 seconds, and notes the progress $4 if given; else nothing changes that is shown. */
 export const RENEW_LEASE = statement(
   'renew_lease',
   `UPDATE tasks t
-   SET lease_expires_at = least(now() + make_interval(secs => $3), t.deadline_at), updated_at = now(),
+   SET lease_expires_at = least(now() + make_interval(secs => $3), t.deadline_at),
+       updated_at = CASE WHEN $4::float8 IS NULL THEN t.updated_at ELSE now() END,
        progress_percentage = coalesce($4::float8, t.progress_percentage)
    WHERE t.id = $1 AND t.lease_token = $2 AND t.status = 'in_progress' AND (t.deadline_at IS NULL OR t.deadline_at > now())
    RETURNING t.*`,

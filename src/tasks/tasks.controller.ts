@@ -14,6 +14,7 @@ import {
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { Access } from '../platform/access/access.decorator.js';
 import { Role } from '../platform/access/principal.js';
+import { Cached } from '../platform/caching/cached.decorator.js';
 import { EventResponse } from '../platform/events/event.response.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -34,6 +35,17 @@ import { UpdateTaskDto } from './dto/update-task.dto.js';
 import { TaskEditor } from './task-editor.js';
 import { TasksService } from './tasks.service.js';
 
+/** Runs hold and free their tasks, a task shows its agent's name, and what goes takes its tasks along. */
+const CHANGES_OF_TASKS = [
+  'task*',
+  'run_*',
+  'workflow_*',
+  'agent_created',
+  'agent_updated',
+  'agent_deleted',
+  'project_deleted',
+];
+
 @ApiTags('tasks')
 @Controller({ path: 'tasks', version: ['1', '2', VERSION_NEUTRAL] })
 export class TasksController {
@@ -44,6 +56,7 @@ export class TasksController {
 
   @Get()
   @Access(Role.Viewer)
+  @Cached({ until: CHANGES_OF_TASKS })
   @Listed(TaskResponse)
   @ApiOperation({ operationId: 'list_tasks', summary: 'List tasks, newest first' })
   list(@Query() query: ListTasksQuery): Promise<Page<JsonText>> {
@@ -63,6 +76,7 @@ export class TasksController {
 
   @Get('stats/summary')
   @Access(Role.Viewer)
+  @Cached({ until: CHANGES_OF_TASKS })
   @ApiOperation({ operationId: 'summarise_tasks', summary: 'How many tasks there are and how far they are' })
   @ApiOkResponse({ type: TaskSummaryResponse })
   @ApiErrors()

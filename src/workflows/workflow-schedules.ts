@@ -12,6 +12,7 @@ import { newestTick, nextTick, Overlap } from './schedule.js';
 import { Workflow } from './workflow.entity.js';
 import { RunTrigger } from './workflow-run.entity.js';
 import { WorkflowStatus } from './workflow-state.js';
+import { WorkflowUpdated } from './workflows.events.js';
 import { WorkflowsService } from './workflows.service.js';
 
 const BATCH = 100;
@@ -52,8 +53,10 @@ export class WorkflowSchedules {
     const now = await this.taskStore.now();
     const { schedule, next_tick_at } = workflow;
     if (!schedule || !next_tick_at || next_tick_at > now) return;
-    await tx.manager.update(Workflow, { id }, { next_tick_at: nextTick(schedule, now) });
-    if (workflow.status === WorkflowStatus.Inactive) return;
+    const moved = { next_tick_at: nextTick(schedule, now) };
+    await tx.manager.update(Workflow, { id }, moved);
+    const leaveOut = (): void => tx.record(new WorkflowUpdated(Object.assign(workflow, moved), moved));
+    if (workflow.status === WorkflowStatus.Inactive) return leaveOut();
 
     const earliest = new Date(now.getTime() - this.environment.SCHEDULE_CATCH_UP_SECONDS * 1000);
     const tick =
@@ -62,12 +65,12 @@ export class WorkflowSchedules {
         : (newestTick(schedule, next_tick_at, now) ?? next_tick_at);
     if (!tick) {
       this.logger.warn(`Workflow ${id} missed its tick of ${next_tick_at.toISOString()}: no server was there`);
-      return;
+      return leaveOut();
     }
     const answer = await this.settleOverlap(workflow, now);
     if (answer === 'leave out') {
       this.logger.log(`Workflow ${id} leaves out its tick of ${tick.toISOString()}: an earlier run is not over`);
-      return;
+      return leaveOut();
     }
     await this.creation.create(tx, workflow, {
       input: workflow.parameters,

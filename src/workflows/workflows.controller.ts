@@ -21,6 +21,7 @@ import {
 } from '@nestjs/swagger';
 import { Access } from '../platform/access/access.decorator.js';
 import { Role } from '../platform/access/principal.js';
+import { Cached } from '../platform/caching/cached.decorator.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
 import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
@@ -51,6 +52,9 @@ import { RunsService } from './runs.service.js';
 import { WorkflowAgents } from './workflow-agents.js';
 import { WorkflowsService } from './workflows.service.js';
 
+/** A run writes to its workflow whenever one of its tasks moves on; deleted agents are taken off. */
+const CHANGES_OF_WORKFLOWS = ['workflow_*', 'run_*', 'task*', 'agent_*', 'project_deleted'];
+
 @ApiTags('workflows')
 @Controller({ path: 'workflows', version: ['1', '2', VERSION_NEUTRAL] })
 export class WorkflowsController {
@@ -63,6 +67,7 @@ export class WorkflowsController {
 
   @Get()
   @Access(Role.Viewer)
+  @Cached({ until: CHANGES_OF_WORKFLOWS })
   @Listed(WorkflowResponse)
   @ApiOperation({ operationId: 'list_workflows', summary: 'List workflows, newest first' })
   async list(@Query() query: ListWorkflowsQuery): Promise<Page<WorkflowResponse>> {
@@ -82,6 +87,7 @@ export class WorkflowsController {
 
   @Get('stats/summary')
   @Access(Role.Viewer)
+  @Cached({ until: CHANGES_OF_WORKFLOWS })
   @ApiOperation({ operationId: 'summarise_workflows', summary: 'How many workflows there are and how they do' })
   @ApiOkResponse({ type: WorkflowSummaryResponse })
   @ApiErrors()

@@ -21,6 +21,15 @@ export class Nodes {
     return new Nodes(environment, pool, dispose);
   }
 
+  /** Of the database server, where it is one. */
+  get url(): string {
+    return this.environment.DATABASE_URL;
+  }
+
+  get database(): string {
+    return new URL(this.url).pathname.slice(1);
+  }
+
   async start(extra: DynamicModule[] = [], settings: Partial<Environment> = {}): Promise<TestApp> {
     const environment = Object.assign(new Environment(), this.environment, settings);
     const own = this.pool.embedded ? this.pool : await DatabasePool.open(environment);

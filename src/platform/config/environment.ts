@@ -176,6 +176,22 @@ export class Environment {
   @IsWhole(0, 1_000_000)
   OVERLOAD_POOL_QUEUE: number = 0;
 
+  /** Keep the answers of lists and summaries that are asked often, until something of what they show changes. */
+  @IsBoolean()
+  ENABLE_CACHING: boolean = true;
+
+  /** How long an answer is kept at most, in seconds. */
+  @IsWhole(1, 86_400)
+  CACHE_TTL_DEFAULT: number = 300;
+
+  /** Answers that a process keeps in memory. */
+  @IsWhole(1, 1_000_000)
+  CACHE_MAX_ENTRIES: number = 5_000;
+
+  /** Bytes that they may take together; what was not asked for the longest time goes first. */
+  @IsWhole(65_536, 17_179_869_184)
+  CACHE_MAX_BYTES: number = 67_108_864;
+
   /** Silence after which an agent counts as offline, in seconds. */
   @IsWhole(1, 86_400)
   AGENT_OFFLINE_AFTER_SECONDS: number = 15;

@@ -53,6 +53,10 @@ export interface Batch {
   events: LoggedEvent[];
   /** There are later rows that may not be read yet, because an earlier transaction still runs. */
   is_held_back: boolean;
+  /** The types of those rows: they have happened, only their order is open. */
+  unsettled_types: string[];
+  /** Nothing that was committed when it was read is missing in both. */
+  is_whole: boolean;
 }
 
 /** Reads the log in the order in which its transactions became final; see {@link Position}. */
@@ -68,7 +72,13 @@ export class EventLog {
     const rows = await this.database.query<Row>(READ_AFTER, [position.txid, position.seq, limit]);
     const unsettled = rows.findIndex(({ is_settled }) => !is_settled);
     const settled = unsettled < 0 ? rows : rows.slice(0, unsettled);
-    return { events: settled, is_held_back: unsettled >= 0 };
+    const later = unsettled < 0 ? [] : rows.slice(unsettled);
+    return {
+      events: settled,
+      is_held_back: unsettled >= 0,
+      unsettled_types: later.map(({ type }) => type),
+      is_whole: rows.length < limit,
+    };
   }
 
   /** A position before everything that is yet to come (and before what is just being committed). */

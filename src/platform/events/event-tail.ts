@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Database } from '../database/database.js';
 import { CommitSignal } from './commit-signal.js';
 import { EventHandlers, matches } from './handlers.js';
-import { EventLog } from './event-log.js';
+import { type Batch, EventLog } from './event-log.js';
 import { LogChannel } from './log-channel.js';
 import type { LoggedEvent } from './logged-event.js';
 import { type Position, START } from './position.js';
@@ -18,18 +18,33 @@ const LOOK_ANYWAY: Rest = { ms: 5_000 };
 const GATHER_MS = 3;
 const AFTER_FAILURE: Rest = { ms: 1_000, is_firm: true };
 
+/** What one look at the log has shown. */
+export interface Look extends Pick<Batch, 'events' | 'unsettled_types' | 'is_whole'> {
+  /** By `performance.now()`: what was committed before it has been seen. */
+  began_at: number;
+}
+
+interface Waiting {
+  moment: number;
+  resolve: () => void;
+}
+
 /** Follows the log from the moment this node started, and calls its `@Live` handlers in the log's order. */
 @Injectable()
 export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventTail.name);
   private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
+  private readonly lookListeners = new Set<(look: Look) => void>();
   private current: Position = START;
   private foundAt = 0;
   private heldBackMs = HELD_BACK_MS.first;
   private heldBack = false;
   private readonly loop = new WokenLoop(() => this.look());
-  /** Who waits for the end of the next look. */
-  private waiting: (() => void)[] = [];
+  /** When the look began that is under way, or was the last one. */
+  private beganAt = -Infinity;
+  private isLooking = false;
+  /** Who waits for the end of a look that begins, or began, after a moment. */
+  private waiting: Waiting[] = [];
 
   constructor(
     private readonly log: EventLog,
@@ -54,6 +69,11 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     this.listeners.add(listener);
   }
 
+  /** Called after each look that found out how the log is, also when there was nothing new. */
+  onLook(listener: (look: Look) => void): void {
+    this.lookListeners.add(listener);
+  }
+
   async onApplicationBootstrap(): Promise<void> {
     this.current = await this.log.end();
     this.commits.onCommit(() => this.wake());
@@ -66,7 +86,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
 
   async onModuleDestroy(): Promise<void> {
     await this.loop.stop();
-    for (const resolve of this.waiting) resolve();
+    for (const { resolve } of this.waiting) resolve();
   }
 
   wake(): void {
@@ -75,33 +95,52 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Resolves when all that was final at this call has been told, as far as the log can be read. */
   upToDate(): Promise<void> {
+    return this.lookAfter(performance.now());
+  }
+
+  /** The same of what was final at a moment (by `performance.now()`): the look that is under way may be enough. */
+  lookAfter(moment: number): Promise<void> {
     if (this.loop.is_stopped) return Promise.resolve();
     return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      this.wake();
+      this.waiting.push({ moment, resolve });
+      if (!this.isLooking || this.beganAt <= moment) this.wake();
     });
   }
 
   private async look(): Promise<Rest> {
     const gather = this.foundAt + GATHER_MS - performance.now();
     if (gather > 0) await sleep(gather);
-    const waiting = this.waiting;
-    this.waiting = [];
+    const began_at = performance.now();
+    this.beganAt = began_at;
+    this.isLooking = true;
+    let isOver = true;
     try {
-      const { events, is_held_back } = await this.log.readAfter(this.current, BATCH);
+      const batch = await this.log.readAfter(this.current, BATCH);
+      const { events, is_held_back } = batch;
       this.tell(events);
-      if (events.length === BATCH) this.waiting.push(...waiting.splice(0));
+      for (const listener of this.lookListeners) listener({ ...batch, began_at });
+      isOver = events.length < BATCH;
       this.heldBackMs =
         is_held_back && events.length === 0 ? Math.min(this.heldBackMs * 2, HELD_BACK_MS.most) : HELD_BACK_MS.first;
       this.heldBack = is_held_back;
       if (is_held_back) return { ms: this.heldBackMs };
       if (events.length > 0) this.foundAt = performance.now();
-      return events.length === BATCH ? AT_ONCE : LOOK_ANYWAY;
+      return isOver ? LOOK_ANYWAY : AT_ONCE;
     } catch (error) {
       this.logger.warn(`The event log cannot be read right now: ${(error as Error).message}`);
       return AFTER_FAILURE;
     } finally {
-      for (const resolve of waiting) resolve();
+      this.isLooking = false;
+      if (isOver) this.resolveUntil(began_at);
+    }
+  }
+
+  private resolveUntil(began_at: number): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    for (const one of waiting) {
+      if (one.moment < began_at) one.resolve();
+      else this.waiting.push(one);
     }
   }
 

@@ -1,15 +1,6 @@
-import { Logger } from '@nestjs/common';
-import { Redis } from 'ioredis';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { SeldomWarning } from '../logging/seldom.js';
+import type { Redis } from 'ioredis';
+import { OptionalRedis } from '../queues/optional-redis.js';
 import { type Hit, Windows } from './windows.js';
-
-/** Redis answers within a millisecond; one that does not is away, and no request shall wait for it again. */
-const ANSWERS_WITHIN_MS = 250;
-/** So often the answer could have been heard meanwhile: one long turn of our own is not Redis being slow. */
-const CHANCES = 5;
-const CONNECTS_WITHIN_MS = 2_000;
-const MOST_BETWEEN_TRIES_MS = 1_000;
 
 /** A node takes so much of what is left at once, and no more than that: others have theirs as well. */
 const SHARE = 1 / 20;
@@ -29,7 +20,7 @@ local given = math.min(free, math.max(tonumber(ARGV[3]), usual))
 if given > 0 then redis.call('SET', KEYS[1], used + given, 'PX', ttl) end
 return { given, free - given, ttl }`;
 
-interface RedisWithShares extends Redis {
+interface Shares {
   takeShare(
     key: string,
     limit: number,
@@ -58,46 +49,32 @@ interface Share {
  * hardly less: at most what lies unused on a node that the caller does not come back to.
  */
 export class SharedWindows {
-  private readonly redis: RedisWithShares;
   private readonly shares = new Windows<Share>();
-  private readonly warning = new SeldomWarning(new Logger('RateLimits'));
-  /** Not its `status`: that of one which hangs stays `ready` for a while. */
-  private isThere = false;
+  private readonly optional: OptionalRedis;
+  private readonly redis: Redis & Shares;
 
   constructor(
     url: string,
     private readonly prefix: string,
   ) {
-    this.redis = new Redis(url, {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      enableAutoPipelining: true,
-      connectTimeout: CONNECTS_WITHIN_MS,
-      // Of a connection that nobody is at the other end of any more.
-      socketTimeout: CONNECTS_WITHIN_MS,
-      retryStrategy: (times) => Math.min(times * 100, MOST_BETWEEN_TRIES_MS),
-    }) as RedisWithShares;
-    this.redis.defineCommand('takeShare', { numberOfKeys: 1, lua: TAKE_SHARE });
-    this.redis.on('error', (error: Error) => this.tell(error));
-    this.redis.on('close', () => this.leave());
-    this.redis.on('ready', () => {
-      this.isThere = true;
-    });
+    const without = 'each node counts requests by itself';
+    // What it knew is old when it comes back: each node counts by itself meanwhile.
+    this.optional = new OptionalRedis(url, 'RateLimits', without, () => this.shares.clear());
+    this.redis = this.optional.define<Shares>('takeShare', 1, TAKE_SHARE);
   }
 
   /** Goes on trying by itself when nothing answers. */
-  async connect(): Promise<void> {
-    await this.redis.connect().catch((error: Error) => this.tell(error));
+  connect(): Promise<void> {
+    return this.optional.connect();
   }
 
   close(): void {
-    this.redis.disconnect();
+    this.optional.close();
   }
 
   /** Null when Redis is away. */
   async hit(key: string, window_ms: number, limit: number): Promise<Hit | null> {
-    while (this.isThere) {
+    while (this.optional.is_there) {
       const share = this.shares.open(key, newShare);
       if (share.own > 0) {
         share.own -= 1;
@@ -116,29 +93,14 @@ export class SharedWindows {
     share.waiting = 0;
     // The node's window may end before that in Redis, but not after it.
     const asked_at = performance.now();
-    try {
-      const [given, left, ttl] = await inTime(
-        this.redis.takeShare(`${this.prefix}:${key}`, limit, window_ms, wanted, SHARE, MOST_AT_ONCE),
-      );
+    const result = await this.optional.ask(() =>
+      this.redis.takeShare(`${this.prefix}:${key}`, limit, window_ms, wanted, SHARE, MOST_AT_ONCE),
+    );
+    if (result) {
+      const [given, left, ttl] = result.answer;
       Object.assign(share, { own: given, others: left, ends_at: asked_at + ttl, is_used_up: given === 0 });
-    } catch (error) {
-      this.tell(error as Error);
-      this.leave();
-      // It is asked again when a new connection has shown that it answers.
-      this.redis.disconnect(true);
-    } finally {
-      share.asking = null;
     }
-  }
-
-  /** What it knew is old when it comes back: each node counts by itself meanwhile. */
-  private leave(): void {
-    this.isThere = false;
-    this.shares.clear();
-  }
-
-  private tell({ message }: Error): void {
-    this.warning.warn(`Redis is away (${message}): each node counts requests by itself`);
+    share.asking = null;
   }
 }
 
@@ -150,13 +112,3 @@ const newShare = (): Share => ({
   waiting: 0,
   asking: null,
 });
-
-/** Rejects when there is no answer in time. */
-async function inTime<T>(answer: Promise<T>): Promise<T> {
-  const heard = answer.then((value) => ({ value }));
-  for (let chance = 0; chance < CHANCES; chance++) {
-    const result = await Promise.race([heard, sleep(ANSWERS_WITHIN_MS / CHANCES, null, { ref: false })]);
-    if (result) return result.value;
-  }
-  throw new Error(`no answer within ${ANSWERS_WITHIN_MS} ms`);
-}
