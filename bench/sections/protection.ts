@@ -28,8 +28,9 @@ export async function protection(stage: Stage): Promise<Row[]> {
   const task = await client.call<{ id: string }>('POST', '/api/v1/tasks', { title: 'To be read' });
   client.close();
 
+  const sides: Pair<ServerProcess> = { ours, bare };
   const measure = async (request: Request): Promise<Pair<Load[]>> =>
-    inTurnsWarmedUp({ ours, bare } as Pair<ServerProcess>, stage.scale.seconds, ({ url }, seconds) =>
+    inTurnsWarmedUp(sides, stage.scale.seconds, ({ url }, seconds) =>
       load(url, { ...request, ...(url === ours.url && { token: key }) }, { connections: CONNECTIONS, seconds }),
     );
   const body = { title: 'Summarise the release notes', agent_type: 'nobody', input: { version: 12 } };

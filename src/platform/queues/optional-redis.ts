@@ -50,9 +50,9 @@ export class OptionalRedis {
   }
 
   /** Makes a script known as a command of its own. */
-  define<Command>(name: string, numberOfKeys: number, lua: string): Redis & Command {
+  define(name: string, numberOfKeys: number, lua: string): Redis {
     this.redis.defineCommand(name, { numberOfKeys, lua });
-    return this.redis as Redis & Command;
+    return this.redis;
   }
 
   /** Goes on trying by itself when nothing answers. */
