@@ -60,7 +60,7 @@ export class SharedWindows {
     const without = 'each node counts requests by itself';
     // What it knew is old when it comes back: each node counts by itself meanwhile.
     this.optional = new OptionalRedis(url, 'RateLimits', without, () => this.shares.clear());
-    this.redis = this.optional.define<Shares>('takeShare', 1, TAKE_SHARE);
+    this.redis = this.optional.define('takeShare', 1, TAKE_SHARE) as Redis & Shares;
   }
 
   /** Goes on trying by itself when nothing answers. */

@@ -49,10 +49,10 @@ export class OptionalRedis {
     return this.isThere;
   }
 
-  /** Makes a script known as a command of its own. */
-  define<Command>(name: string, numberOfKeys: number, lua: string): Redis & Command {
+  /** Makes a script known as a command of its own, on the client that it answers. */
+  define(name: string, numberOfKeys: number, lua: string): Redis {
     this.redis.defineCommand(name, { numberOfKeys, lua });
-    return this.redis as Redis & Command;
+    return this.redis;
   }
 
   /** Goes on trying by itself when nothing answers. */
