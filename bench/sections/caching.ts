@@ -17,7 +17,6 @@ const ROUTES = [
   '/api/v1/projects',
   '/api/v1/workflows',
   '/api/v1/tasks/stats/summary',
-  '/api/v1/workflows/stats/summary',
   '/api/v1/agents/stats/summary',
 ];
 

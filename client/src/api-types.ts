@@ -19357,13 +19357,6 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
             };
-            /** @description The client has it: its If-None-Match names the ETag */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19434,13 +19427,6 @@ export interface operations {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
             };
-            /** @description The client has it: its If-None-Match names the ETag */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
             /** @description Unauthorized */
             401: {
                 headers: {
@@ -19510,13 +19496,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["WorkflowSummaryResponse"];
                 };
-            };
-            /** @description The client has it: its If-None-Match names the ETag */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description Unauthorized */
             401: {

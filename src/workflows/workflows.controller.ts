@@ -87,7 +87,6 @@ export class WorkflowsController {
 
   @Get('stats/summary')
   @Access(Role.Viewer)
-  @Cached({ until: CHANGES_OF_WORKFLOWS })
   @ApiOperation({ operationId: 'summarise_workflows', summary: 'How many workflows there are and how they do' })
   @ApiOkResponse({ type: WorkflowSummaryResponse })
   @ApiErrors()
