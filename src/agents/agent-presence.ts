@@ -183,7 +183,9 @@ export class AgentPresence implements OnModuleDestroy {
     const ids = [...signs.keys()];
     const ages = ids.map((id) => (now - signs.get(id)!.at) / 1000);
     const areHeartbeats = ids.map((id) => signs.get(id)!.is_heartbeat);
-    const values = [ids, ages, areHeartbeats, this.environment.AGENT_OFFLINE_AFTER_SECONDS];
+    // It may have waited here for as long as this is done.
+    const freshSeconds = this.environment.AGENT_OFFLINE_AFTER_SECONDS + FLUSH_EVERY_MS / 1000;
+    const values = [ids, ages, areHeartbeats, freshSeconds];
     try {
       const rows = await this.database.query<{ id: string; is_back: boolean }>(FLUSH, values);
       for (const { id, is_back } of rows) if (is_back) await this.comeBack(id);

@@ -53,7 +53,9 @@ describe('a key of one project', () => {
 
     await populate(admin, B, CANARY);
 
-    expect(await Promise.all(SUMMARIES.map((url) => viewer.get(url)))).toEqual(before);
+    // Uptime grows by itself.
+    const lasting = (summaries: object[]) => summaries.map((summary) => ({ ...summary, avg_uptime: null }));
+    expect(lasting(await Promise.all(SUMMARIES.map((url) => viewer.get(url))))).toEqual(lasting(before));
     for (const url of ['/tasks', '/agents', '/workflows', '/projects']) {
       const { headers, body } = await viewer.request('GET', `/api/v1${url}?limit=1000`);
       expect(Number(headers['x-total-count'])).toBe(body.length);

@@ -24,7 +24,8 @@ export const CACHE_HEADERS = ['ETag', 'X-Cache'] as const;
 /** Whose answers differ: how a credential comes. */
 const VARY = 'Authorization, X-API-Key';
 /** A client that wants it from the source says so: RFC 9111, 5.2.1. */
-const IS_FRESH_WANTED = /(^|,)\s*no-(cache|store)\s*(,|$)/i;
+const isFreshWanted = (cache_control = ''): boolean =>
+  cache_control.split(',').some((directive) => /^no-(cache|store)$/i.test(directive.trim()));
 
 interface Found {
   result: CacheResult;
@@ -76,7 +77,7 @@ export class CachingInterceptor implements NestInterceptor {
     make: () => Promise<CachedAnswer>,
   ): Promise<Found> {
     const { ENABLE_CACHING, CACHE_TTL_DEFAULT } = this.environment;
-    const isWanted = ENABLE_CACHING && !IS_FRESH_WANTED.test(request.headers['cache-control'] ?? '');
+    const isWanted = ENABLE_CACHING && !isFreshWanted(request.headers['cache-control']);
     // The version comes before the data: what changes while it is read leads to another version.
     const version = isWanted && !this.usage.rests(route) ? await this.versions.current(until) : null;
     if (version === null) return { result: 'BYPASS', answer: await make() };
