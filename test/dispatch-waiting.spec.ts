@@ -2,7 +2,7 @@ import { get as httpGet, request } from 'node:http';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LeaseWaiters } from '../src/tasks/lease-waiters.js';
-import { eventually } from './support/eventually.js';
+import { eventually, HANGING_MS, within } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -206,6 +206,19 @@ describe('an agent that waits for work', () => {
     const served = await Promise.all(waits.map(({ answer }) => answer));
     expect(served.flatMap(titles).sort()).toEqual(names);
     expect(served.every((leased) => leased.length === 1)).toBe(true);
+  });
+
+  it('waits with an Idempotency-Key no longer than it said', async () => {
+    const { agent } = await place();
+    const { id: agent_id } = await agent();
+    const body = { agent_id, wait_seconds: 0.5 };
+
+    const answer = await within(
+      HANGING_MS,
+      server.post('/api/v1/tasks/lease', body, { 'idempotency-key': 'a wait in vain' }),
+    );
+
+    expect(answer).toMatchObject({ status: 200, body: [] });
   });
 
   it('waits with an Idempotency-Key, too, without keeping the database to itself', async () => {

@@ -165,7 +165,7 @@ describe('the event log', () => {
         await late.query('COMMIT');
         late.release();
 
-        expect(before).toEqual({ events: [], is_held_back: true });
+        expect(before).toMatchObject({ events: [], is_held_back: true });
         expect(await readTexts(from, 2)).toEqual(['late', 'early']);
         const [first, second] = (await log.readAfter(from, 100)).events;
         expect(BigInt(first!.seq) < BigInt(second!.seq)).toBe(true);

@@ -1,6 +1,7 @@
 import { Injectable, Module } from '@nestjs/common';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Within } from '../src/platform/events/handlers.js';
+import { TaskCompletions } from '../src/tasks/task-completions.js';
 import { RunStarted, RunStepCompleted } from '../src/workflows/workflows.events.js';
 import { complete, lease, type Leased, makeAgent, makeWorkflow } from './support/makers.js';
 import { execute, getRun, statuses, tasksOf } from './support/runs.js';
@@ -134,6 +135,29 @@ describe('runs that begin and move on at the same time', () => {
       expect([one, two]).toEqual(index === 2 ? ['running', 'pending'] : ['completed', 'running']);
     }
     expect((await complete(server, held[failed]!)).status).toBe(200);
+  });
+
+  it('a result that is given twice in one call counts once', async () => {
+    const { agent, workflows } = await makeWorkflows(1);
+    const [run_id] = await beginAll(workflows);
+    for (const output of [null, { items: [1, 2] }]) {
+      await completeAll(await lease(server, agent), () => output);
+    }
+    const [held] = await lease(server, agent);
+    // As on a node that did not give the lease itself.
+    Reflect.get(server.app.get(TaskCompletions), 'inCompany').clear();
+    const result = { task_id: held!.task.id, lease_token: held!.lease.token };
+
+    const { body } = await server.post('/api/v1/tasks/lease/complete', { results: [result, result, result] });
+
+    expect(body.map(({ is_completed }: { is_completed: boolean }) => is_completed)).toEqual([true, true, true]);
+    expect(await getRun(server, run_id!)).toMatchObject({
+      status: 'running',
+      steps: [{}, {}, { tasks_total: 2, tasks_completed: 1 }],
+    });
+    const events = await server.events({ task_id: held!.task.id });
+    expect(events.filter(({ type }) => type === 'task_completed')).toHaveLength(1);
+    expect((await server.get(`/api/v1/agents/${agent.id}`)).body.performance_metrics.tasks_completed).toBe(3);
   });
 
   it('one that makes very many tasks goes by itself', async () => {

@@ -34,6 +34,8 @@ import { TaskDispatch } from './task-dispatch.js';
 @LimitedAs('lease')
 @Controller({ path: 'tasks', version: ['1', '2', VERSION_NEUTRAL] })
 export class LeasesController {
+  private readonly ends = new WeakMap<FastifyReply, AbortSignal>();
+
   constructor(
     private readonly dispatch: TaskDispatch,
     private readonly completions: TaskCompletions,
@@ -52,19 +54,21 @@ export class LeasesController {
   async lease(@Body() dto: LeaseTasksDto, @Res({ passthrough: true }) reply: FastifyReply): Promise<JsonText> {
     const { max_tasks = 1, wait_seconds = 0, lease_seconds = DEFAULT_LEASE_SECONDS } = dto;
     const agent_id = await this.agents.resolveId(dto.agent_id);
-    // Who was revoked while it waits gets no task any more; its next call is refused.
-    const rows = await this.authenticator.whileUnchanged((changed) =>
-      this.waiters.lease(
-        { agent_id, max_tasks, lease_seconds },
-        wait_seconds * 1000,
-        AbortSignal.any([departure(reply), changed]),
-      ),
-    );
+    const request = { agent_id, max_tasks, lease_seconds };
+    const rows = await this.waiters.lease(request, wait_seconds * 1000, this.endOf(reply));
     return JsonText.list(
       rows.map(({ json, lease_token: token, lease_expires_at: expires_at, attempt }) =>
         JsonText.object('task', new JsonText(json), { lease: { token, expires_at, attempt } }),
       ),
     );
+  }
+
+  /** Who has left, or was revoked while it waits, gets no task any more. With an idempotency key this is asked again. */
+  private endOf(reply: FastifyReply): AbortSignal {
+    const known = this.ends.get(reply);
+    const end = known ?? AbortSignal.any([departure(reply), this.authenticator.changeBefore(reply)]);
+    this.ends.set(reply, end);
+    return end;
   }
 
   @Post('lease/complete')

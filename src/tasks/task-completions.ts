@@ -5,7 +5,7 @@ import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
-import { WAIT_SHORTLY } from '../platform/database/wait-shortly.js';
+import { shareTransaction } from '../platform/database/share-transaction.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
 import { DomainError } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
@@ -78,8 +78,8 @@ export class TaskCompletions {
   /** The same call again gets the same answer: a lost reply is harmless. */
   async complete(id: string, dto: CompleteTaskDto): Promise<JsonText> {
     const done = await this.completeTogether(id, dto, true);
-    if (done) return new JsonText(done.json!);
-    await this.completeLocked(id, dto);
+    if (done?.json) return new JsonText(done.json);
+    if (!done) await this.completeLocked(id, dto);
     return this.store.getJson(id);
   }
 
@@ -136,12 +136,14 @@ export class TaskCompletions {
   /** Tasks whose runs may go on. */
   private completeInRuns(results: Result[]): Promise<(CompletedTask | null)[]> {
     return this.unitOfWork.run(async (tx) => {
-      if (results.length > 1) await this.database.query(WAIT_SHORTLY);
+      if (results.length > 1) await shareTransaction(this.database);
       const rows = await this.database.query<CompletedInRun>(COMPLETE_IN_RUNS, valuesOf(results));
       this.store.noteRunLocks(rows);
       const done = doneOf(results, rows);
-      for (const { task, dto, context } of done) continueIn(context, () => this.record(tx, task, dto.metrics));
-      if (done.length > 0) tx.beforeCommit(() => this.closeBooks(done));
+      // The same result may be given twice at once: it is one.
+      const once = [...new Map(done.map((each) => [each.task.id, each])).values()];
+      for (const { task, dto, context } of once) continueIn(context, () => this.record(tx, task, dto.metrics));
+      if (once.length > 0) tx.beforeCommit(() => this.closeBooks(once));
       return inOrderOf(results, done);
     });
   }

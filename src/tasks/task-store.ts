@@ -4,7 +4,8 @@ import { actingAgent, isAgent } from '../platform/access/own-agent.js';
 import { ownRows, projectScope, sees, visibleIn } from '../platform/access/scope.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
-import { Gather, TooMuchTogether } from '../platform/database/gather.js';
+import { Gather } from '../platform/database/gather.js';
+import { assertNotShared } from '../platform/database/share-transaction.js';
 import { openScope } from '../platform/database/transaction-scope.js';
 import { eventRow } from '../platform/events/event-rows.js';
 import { JsonResource } from '../platform/http/json-text.js';
@@ -281,7 +282,11 @@ export class TaskStore {
 
   private async insertAll(lists: (readonly Task[])[]): Promise<void[]> {
     const tasks = lists.flat();
-    if (lists.length > 1 && tasks.length > MOST_TOGETHER) throw new TooMuchTogether();
+    if (lists.length > 1 && tasks.length > MOST_TOGETHER) {
+      assertNotShared();
+      for (const list of lists) await this.insertAll([list]);
+      return [];
+    }
     type Inserted = Pick<Task, 'id' | 'ready_at' | 'created_at' | 'updated_at'> & Record<string, unknown>;
     const rows = await this.database.query<Inserted>(INSERT_TASKS, [JSON.stringify(tasks)]);
     const inserted = new Map(rows.map((row) => [row.id, row]));

@@ -60,7 +60,7 @@ export class RunEngine {
       this.ended.set(tx, runs);
       tx.whenHandled(() => this.moveOn(tx));
     }
-    const ended = runs.get(end.run_id) ?? { ends: [], context: currentContext() };
+    const ended = runs.get(end.run_id) ?? { ends: [], context: { ...currentContext() } };
     ended.ends.push(end);
     runs.set(end.run_id, ended);
   }

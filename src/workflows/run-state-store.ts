@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../platform/database/database.js';
-import { Gather, inOrder, TooMuchTogether } from '../platform/database/gather.js';
+import { Gather, inOrder } from '../platform/database/gather.js';
+import { assertNotShared } from '../platform/database/share-transaction.js';
 import type { Transaction } from '../platform/database/unit-of-work.js';
 import { TaskStore } from '../tasks/task-store.js';
 import type { Scope } from './expressions.js';
@@ -250,7 +251,12 @@ export class RunStateStore {
     const limit = wanted.length > 1 ? MAX_STEP_OUTPUT_BYTES : null;
     const values = [pairs.map(({ run_id }) => run_id), pairs.map(({ key }) => key), limit];
     const rows = await this.database.query<Row<{ outputs: Record<string, unknown> }>>(STEP_OUTPUTS, values);
-    if (limit !== null && rows.length === 0) throw new TooMuchTogether();
+    if (limit !== null && rows.length === 0) {
+      assertNotShared();
+      const each: Record<string, unknown>[] = [];
+      for (const one of wanted) each.push(...(await this.readAll([one])));
+      return each;
+    }
     const run_ids = wanted.map(({ run_id }) => run_id);
     return inOrder(run_ids, rows, 'run_id').map((row) => row?.outputs ?? {});
   }

@@ -8,7 +8,7 @@ import { inStep } from '../platform/database/gather.js';
 import { listRows } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { continueIn, currentContext, type RequestContext, runInContext } from '../platform/context/request-context.js';
-import { WAIT_SHORTLY } from '../platform/database/wait-shortly.js';
+import { shareTransaction } from '../platform/database/share-transaction.js';
 import { DomainError } from '../platform/errors/domain-error.js';
 import type { Page } from '../platform/http/page.js';
 import type { ExecuteWorkflowDto } from './dto/change-workflow.dto.js';
@@ -112,7 +112,7 @@ export class RunsService {
 
   private executeAll(executions: Execution[]): Promise<(Executed | DomainError)[]> {
     return this.unitOfWork.run(async (tx) => {
-      if (executions.length > 1) await this.database.query(WAIT_SHORTLY);
+      if (executions.length > 1) await shareTransaction(this.database);
       const turns = new Map<string, Promise<unknown>>();
       return inStep(executions, (execution) => {
         const { workflow_id, context } = execution;

@@ -29,6 +29,9 @@ interface Queue<Item, Result> {
 /** SQLSTATEs that each item would get again: a conflict that was tried again often enough, a statement that takes too long. */
 const IS_ABOUT_ALL = /^(40|57014)/;
 
+/** Of one batch at the same time: each may wait long, with a connection. */
+const MOST_ALONE = 4;
+
 /** Whether an item by itself may fare better. Nothing was written: where that is not known, the connection has failed. */
 const mayBeAboutOne = (error: unknown): boolean => !isConnectionFailure(error) && !IS_ABOUT_ALL.test(sqlStateOf(error));
 
@@ -100,6 +103,12 @@ export class Batch<Item, Result> {
 
   /** One bad item must not cost the others; nor must the next batch wait for it. */
   private eachAlone(entries: Entry<Item, Result>[]): void {
-    for (const { item, resolve, reject } of entries) void this.alone(item).then(resolve, reject);
+    const left = [...entries];
+    const next = async (): Promise<void> => {
+      for (let entry = left.shift(); entry; entry = left.shift()) {
+        await this.alone(entry.item).then(entry.resolve, entry.reject);
+      }
+    };
+    for (let lane = 0; lane < MOST_ALONE; lane++) void next();
   }
 }

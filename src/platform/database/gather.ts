@@ -6,9 +6,6 @@ interface Entry<Item, Result> {
   reject: (error: unknown) => void;
 }
 
-/** What several strands want together is too much for one transaction: `Batch` then lets each go alone. */
-export class TooMuchTogether extends Error {}
-
 /** The statements of a transaction take turns on its one connection. */
 const turns = new WeakMap<TransactionScope, Promise<unknown>>();
 
@@ -57,9 +54,17 @@ export async function inStep<Item, Result>(
   items: readonly Item[],
   strand: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
-  const outcomes = await Promise.allSettled(items.map(strand));
-  const refused = outcomes.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;
-  if (refused) throw refused.reason;
+  // What comes after it is only that the transaction has failed.
+  let first: { error: unknown } | undefined;
+  const outcomes = await Promise.allSettled(
+    items.map((item) =>
+      strand(item).catch((error: unknown) => {
+        first ??= { error };
+        throw error;
+      }),
+    ),
+  );
+  if (first) throw first.error;
   return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<Result>).value);
 }
 

@@ -8,7 +8,8 @@ export interface RecordedEvent {
   context: RequestContext;
 }
 
-export const recorded = (event: DomainEvent): RecordedEvent => ({ event, context: currentContext() });
+/** As it is now: the request may go on for another agent. */
+export const recorded = (event: DomainEvent): RecordedEvent => ({ event, context: { ...currentContext() } });
 
 /** What the running request adds to each of its events. */
 export function eventOrigin(context = currentContext()): Record<string, unknown> {

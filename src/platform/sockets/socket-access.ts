@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'socket.io';
 import { CredentialMissing, CredentialRefused, NotAllowed } from '../access/access.errors.js';
 import { Authenticator } from '../access/authenticator.js';
@@ -7,7 +8,9 @@ import { isOver, type Principal } from '../access/principal.js';
 import { principalOf, setPrincipal } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
 import { describeError } from '../errors/describe-error.js';
+import { DomainError } from '../errors/domain-error.js';
 import { EventTail } from '../events/event-tail.js';
+import { addressReader } from '../http/client-address.js';
 
 const CHECK_EVERY_MS = 250;
 /** So long before its credential ends a client is told, and may send another one. */
@@ -24,13 +27,16 @@ interface Shown {
 @Injectable()
 export class SocketAccess implements OnModuleDestroy {
   private readonly shown = new WeakMap<Socket, Shown>();
+  private readonly addressOf: (request: IncomingMessage) => string;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly environment: Environment,
     private readonly authenticator: Authenticator,
     private readonly tail: EventTail,
-  ) {}
+  ) {
+    this.addressOf = addressReader(environment);
+  }
 
   guard(server: Server): void {
     if (!this.environment.requires_authentication) return;
@@ -58,7 +64,7 @@ export class SocketAccess implements OnModuleDestroy {
   async renew(socket: Socket, token: string): Promise<Principal | null> {
     const before = principalOf(socket);
     if (!before) return null;
-    const principal = await this.authenticator.authenticate(token, socket.handshake.address);
+    const principal = await this.authenticator.authenticate(token, this.addressOf(socket.request));
     if (!isSameCaller(before, principal)) {
       throw new NotAllowed('A socket stays with its role, project and agent; open another one for others');
     }
@@ -69,7 +75,7 @@ export class SocketAccess implements OnModuleDestroy {
   private async admit(socket: Socket): Promise<void> {
     const token = tokenOf(socket);
     if (token === null) throw new CredentialMissing();
-    this.take(socket, token, await this.authenticator.authenticate(token, socket.handshake.address));
+    this.take(socket, token, await this.authenticator.authenticate(token, this.addressOf(socket.request)));
   }
 
   private take(socket: Socket, token: string, principal: Principal): void {
@@ -95,13 +101,15 @@ export class SocketAccess implements OnModuleDestroy {
   private async askAgain(socket: Socket): Promise<void> {
     const shown = this.shown.get(socket)!;
     try {
-      const principal = await this.authenticator.authenticate(shown.token, socket.handshake.address);
+      const principal = await this.authenticator.authenticate(shown.token, this.addressOf(socket.request));
       if (this.shown.get(socket) !== shown) return;
       if (!isSameCaller(principalOf(socket)!, principal)) return end(socket);
       setPrincipal(socket, principal);
     } catch (error) {
-      // Without a database nobody can say; then it is asked again when there is one.
-      if (error instanceof CredentialRefused && this.shown.get(socket) === shown) end(socket);
+      // Without a database nobody can say; then it is asked again when there is one. All else is a refusal, also that
+      // there were too many.
+      const isRefused = error instanceof DomainError && error.kind !== 'unavailable';
+      if (isRefused && this.shown.get(socket) === shown) end(socket);
     }
   }
 }

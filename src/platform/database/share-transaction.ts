@@ -1,0 +1,21 @@
+import { type Database, statement } from './database.js';
+import { openScope, type TransactionScope } from './transaction-scope.js';
+
+/** Whatever holds a row of one of them for long must not keep the others waiting. */
+const WAIT_SHORTLY = statement('wait_shortly', `SELECT set_config('lock_timeout', '250ms', true)`);
+const shared = new WeakSet<TransactionScope>();
+
+/** The transaction is that of several requests of a `Batch`, which lets each go alone when this one fails. */
+export async function shareTransaction(database: Database): Promise<void> {
+  shared.add(openScope()!);
+  await database.query(WAIT_SHORTLY);
+}
+
+/** Thrown where that is too much for one transaction. */
+export class TooMuchTogether extends Error {}
+
+/** Throws TooMuchTogether if each may go alone; otherwise it has to be done here, little by little. */
+export function assertNotShared(): void {
+  const scope = openScope();
+  if (scope && shared.has(scope)) throw new TooMuchTogether();
+}
