@@ -3,7 +3,7 @@ import { Batch } from '../platform/database/batch.js';
 import { sqlStateOf } from '../platform/database/database-error.js';
 import { Database, statement } from '../platform/database/database.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
-import { eventRow, INSERT_EVENTS } from '../platform/events/event-rows.js';
+import { eventRow, LOG_EVENTS } from '../platform/events/event-rows.js';
 import { type Rest, WokenLoop } from '../platform/events/woken-loop.js';
 import { SeldomWarning } from '../platform/logging/seldom.js';
 import { AuditRecordsLost, RequestHandled } from './audit.events.js';
@@ -28,8 +28,6 @@ const NOTHING_TO_DO: Rest = { ms: 60_000 };
 
 /** SQLSTATE classes of a row's own values: it will never be taken. */
 const IS_ABOUT_THE_ROW = /^(22|23|54)/;
-
-const INSERT = statement('insert_events', INSERT_EVENTS);
 
 /** Those that have been written although nobody heard so. */
 const WRITTEN = statement(
@@ -94,7 +92,7 @@ export class AuditWriter implements OnApplicationShutdown {
   }
 
   private async insert(rows: AuditRow[]): Promise<void[]> {
-    await this.database.query(INSERT, [`[${rows.map(({ json }) => json).join(',')}]`]);
+    await this.database.query(LOG_EVENTS, [`[${rows.map(({ json }) => json).join(',')}]`]);
     this.telling ??= setTimeout(() => {
       this.telling = null;
       this.commits.signal();
@@ -154,7 +152,7 @@ export class AuditWriter implements OnApplicationShutdown {
 
   /** The log itself says where it has a hole. */
   private async confess({ count, first_at, last_at }: NonNullable<typeof this.lost>): Promise<void> {
-    await this.database.query(INSERT, [JSON.stringify([eventRow(new AuditRecordsLost(count, first_at, last_at))])]);
+    await this.database.query(LOG_EVENTS, [JSON.stringify([eventRow(new AuditRecordsLost(count, first_at, last_at))])]);
     this.lost = null;
   }
 }

@@ -109,7 +109,10 @@ export class ApiKeysService {
 
   async revokeOfProject(tx: Transaction, project_id: string): Promise<void> {
     const keys = await tx.manager.findBy(ApiKey, { project_id, revoked_at: IsNull() });
-    for (const key of keys) await this.save(key, tx, () => revokeKey(key, tx));
+    for (const key of keys) {
+      revokeKey(key, tx);
+      await this.save(key, tx);
+    }
   }
 
   /** The caller's key is from here on that of the agent which it has registered. */
@@ -123,18 +126,19 @@ export class ApiKeysService {
     });
     if (key?.agent_id !== null)
       throw new NotAllowed('This credential is that of another agent: it can register no more');
-    await this.save(key, tx, () => this.rebind(key, tx, agent_id));
+    await this.rebind(key, tx, agent_id);
   }
 
   /** Keys of an agent that is gone may register another. */
   async unbind(tx: Transaction, agent_id: string): Promise<void> {
     const keys = await tx.manager.findBy(ApiKey, { agent_id, revoked_at: IsNull() });
-    for (const key of keys) await this.save(key, tx, () => this.rebind(key, tx, null));
+    for (const key of keys) await this.rebind(key, tx, null);
   }
 
-  private rebind(key: ApiKey, tx: Transaction, agent_id: string | null): void {
+  private async rebind(key: ApiKey, tx: Transaction, agent_id: string | null): Promise<void> {
     key.agent_id = agent_id;
     tx.record(new ApiKeyBound(key.id, key.prefix, key.project_id, agent_id));
+    await this.save(key, tx);
   }
 
   private change(id: string, work: (key: ApiKey, tx: Transaction) => void): Promise<ApiKey> {
@@ -142,13 +146,13 @@ export class ApiKeysService {
       const where = { id, ...ownRows() };
       const key = await tx.manager.findOne(ApiKey, { where, lock: { mode: 'pessimistic_write' } });
       if (!key) throw new ApiKeyNotFound(id);
-      await this.save(key, tx, () => work(key, tx));
+      work(key, tx);
+      await this.save(key, tx);
       return key;
     });
   }
 
-  private async save(key: ApiKey, tx: Transaction, work: () => void): Promise<void> {
-    work();
+  private async save(key: ApiKey, tx: Transaction): Promise<void> {
     key.touch();
     await tx.manager.save(key);
     // The event tells all nodes; this one knows sooner.

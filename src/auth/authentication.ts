@@ -1,8 +1,8 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { normalizeIp } from '@nestjs/throttler';
 import { CredentialRefused } from '../platform/access/access.errors.js';
 import { Authenticator } from '../platform/access/authenticator.js';
 import type { Principal } from '../platform/access/principal.js';
+import { callerAt } from '../platform/limits/caller.js';
 import { RateLimits } from '../platform/limits/rate-limits.js';
 import { Live } from '../platform/events/handlers.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
@@ -61,7 +61,7 @@ export class Authentication extends Authenticator {
     // The first, the second, the fourth, ...: who tries much must not fill the log.
     if (Number.isInteger(Math.log2(failures)))
       this.logger.warn(`Refused ${what} from ${address} (${failures} of late)`);
-    await this.limits.spend('login', `address:${normalizeIp(address)}`);
+    await this.limits.spend('login', callerAt(address));
     await this.failures.slowDown(failures);
     throw new CredentialRefused();
   }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** So many failures are people's mistakes. */
@@ -11,24 +12,14 @@ const MOST_COUNTED = 10_000;
 /** What waits costs memory: beyond this a refusal is told at once. */
 const MOST_WAITING = 1_000;
 
-interface Count {
-  failures: number;
-  at: number;
-}
-
 /** Counts failures by what they have in common. */
 class Failures {
-  private readonly counts = new Map<string, Count>();
+  private readonly counts = new LRUCache<string, number>({ max: MOST_COUNTED, ttl: FORGOTTEN_AFTER_MS });
 
   /** How many there were of late, with this one. */
   add(subject: string): number {
-    const now = performance.now();
-    const before = this.counts.get(subject);
-    const isRecent = before !== undefined && now - before.at < FORGOTTEN_AFTER_MS;
-    const failures = (isRecent ? before.failures : 0) + 1;
-    this.counts.delete(subject);
-    this.counts.set(subject, { failures, at: now });
-    if (this.counts.size > MOST_COUNTED) this.counts.delete(this.counts.keys().next().value!);
+    const failures = (this.counts.get(subject) ?? 0) + 1;
+    this.counts.set(subject, failures);
     return failures;
   }
 }

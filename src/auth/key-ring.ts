@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
 import { isOver, type Principal, Role } from '../platform/access/principal.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
+import { inOrder } from '../platform/database/gather.js';
 import type { ApiKey } from './api-key.entity.js';
 import { hashSecret, isSameHash, type KeyText } from './key-text.js';
 
@@ -38,7 +40,7 @@ const NOBODY = hashSecret('nobody');
 /** Proves API keys. Those in use are known in memory: a request then costs one SHA-256 and no statement. */
 @Injectable()
 export class KeyRing {
-  private readonly known = new Map<string, Known>();
+  private readonly known = new LRUCache<string, Known>({ max: MOST_KNOWN });
   /** Counts what was forgotten: what was read before that is not kept. */
   private generation = 0;
   private readonly finding = new Set<string>();
@@ -91,17 +93,14 @@ export class KeyRing {
   }
 
   private keep(prefix: string, known: Known | null): void {
-    this.known.delete(prefix);
     // One that has no agent yet may get it by any request, on any node.
-    if (!known || isUnbound(known.principal)) return;
-    this.known.set(prefix, known);
-    if (this.known.size > MOST_KNOWN) this.known.delete(this.known.keys().next().value!);
+    if (!known || isUnbound(known.principal)) this.known.delete(prefix);
+    else this.known.set(prefix, known);
   }
 
   private async findAll(prefixes: string[]): Promise<(Row | null)[]> {
     const rows = await this.database.query<Row & Record<string, unknown>>(FIND, [[...new Set(prefixes)]]);
-    const found = new Map(rows.map((row) => [row.prefix, row]));
-    return prefixes.map((prefix) => found.get(prefix) ?? null);
+    return inOrder(prefixes, rows, 'prefix');
   }
 }
 

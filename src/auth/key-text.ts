@@ -17,9 +17,6 @@ export const newSecret = (): string => randomBytes(SECRET_BYTES).toString('hex')
 
 export const keyText = ({ prefix, secret }: KeyText): string => `fd_${prefix}_${secret}`;
 
-/** Whether it claims to be a key, well-formed or not. */
-export const looksLikeKey = (text: string): boolean => text.startsWith('fd_');
-
 export function parseKey(text: string): KeyText | null {
   const [, prefix, secret] = KEY.exec(text) ?? [];
   return prefix && secret ? { prefix, secret } : null;

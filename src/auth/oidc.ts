@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isUUID } from 'class-validator';
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { createHash } from 'node:crypto';
 import { NotAllowed } from '../platform/access/access.errors.js';
 import { isOver, type Principal, Role } from '../platform/access/principal.js';
@@ -17,15 +18,10 @@ const STRONGEST_FIRST = [Role.Admin, Role.Operator, Role.Viewer, Role.Agent];
 /** Failures of the way to the issuer, not of the token. */
 const AWAY = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC']);
 
-interface Known {
-  principal: Principal;
-  found_at: number;
-}
-
 /** Proves JSON Web Tokens of the issuer at OIDC_ISSUER. */
 @Injectable()
 export class Oidc {
-  private readonly known = new Map<string, Known>();
+  private readonly known = new LRUCache<string, Principal>({ max: MOST_KNOWN, ttl: FRESH_MS });
   private keys: Promise<JWTVerifyGetKey> | null = null;
 
   constructor(private readonly environment: Environment) {}
@@ -33,8 +29,7 @@ export class Oidc {
   /** Whose token it is, if that is known already; else null. */
   recall(token: string): Principal | null {
     const known = this.known.get(digestOf(token));
-    if (!known || performance.now() - known.found_at > FRESH_MS || isOver(known.principal)) return null;
-    return known.principal;
+    return known === undefined || isOver(known) ? null : known;
   }
 
   /** Null: it is none of the issuer's, or over. Throws NotAllowed when it gives no role here. */
@@ -43,8 +38,7 @@ export class Oidc {
     const payload = await this.verify(token);
     if (!payload) return null;
     const principal = this.principalOf(payload);
-    this.known.set(digestOf(token), { principal, found_at: performance.now() });
-    if (this.known.size > MOST_KNOWN) this.known.delete(this.known.keys().next().value!);
+    this.known.set(digestOf(token), principal);
     return principal;
   }
 

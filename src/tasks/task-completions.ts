@@ -7,7 +7,7 @@ import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { shareTransaction } from '../platform/database/share-transaction.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
-import { DomainError } from '../platform/errors/domain-error.js';
+import { DomainError, refusalOf } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
 import { eventOrigin } from '../platform/events/event-rows.js';
 import { JsonText } from '../platform/http/json-text.js';
@@ -85,15 +85,11 @@ export class TaskCompletions {
 
   /** Each for itself. Answers, in their order, why one was refused, else null. Throws what is nobody's fault. */
   async completeMany(results: readonly TaskResultDto[]): Promise<(DomainError | null)[]> {
-    const refusal = (error: unknown): DomainError => {
-      if (error instanceof DomainError && error.kind !== 'unavailable') return error;
-      throw error;
-    };
-    const together = (result: TaskResultDto) => this.completeTogether(result.task_id, result, false).catch(refusal);
+    const together = (result: TaskResultDto) => this.completeTogether(result.task_id, result, false).catch(refusalOf);
     const outcomes: (object | null)[] = await Promise.all(results.map(together));
     // One after the other: many of one run would wait for each other, each with a connection.
     for (const [index, result] of results.entries()) {
-      outcomes[index] ??= await this.completeLocked(result.task_id, result).catch(refusal);
+      outcomes[index] ??= await this.completeLocked(result.task_id, result).catch(refusalOf);
     }
     return outcomes.map((outcome) => (outcome instanceof DomainError ? outcome : null));
   }

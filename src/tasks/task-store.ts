@@ -4,7 +4,7 @@ import { actingAgent, isAgent } from '../platform/access/own-agent.js';
 import { ownRows, projectScope, sees, visibleIn } from '../platform/access/scope.js';
 import { Batch } from '../platform/database/batch.js';
 import { Database, statement } from '../platform/database/database.js';
-import { Gather } from '../platform/database/gather.js';
+import { Gather, inOrder } from '../platform/database/gather.js';
 import { assertNotShared } from '../platform/database/share-transaction.js';
 import { openScope } from '../platform/database/transaction-scope.js';
 import { eventRow } from '../platform/events/event-rows.js';
@@ -165,8 +165,7 @@ export class TaskStore {
   /** In the order of the ids. */
   async getAll(ids: readonly string[]): Promise<TaskRow[]> {
     const rows = await this.database.query<TaskRow & Record<string, unknown>>(GET_TASKS, [ids]);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return ids.map((id) => byId.get(id)!);
+    return inOrder(ids, rows, 'id').map((row) => row!);
   }
 
   async get(id: string): Promise<TaskRow> {
@@ -301,13 +300,11 @@ export class TaskStore {
     const tasks = creations.map(({ task }) => task);
     const values = [JSON.stringify(tasks), JSON.stringify(creations.map(({ event }) => event))];
     const rows = await this.database.query<{ id: string; json: string }>(CREATE_TASKS, values);
-    const byId = new Map(rows.map(({ id, json }) => [id, json]));
-    return tasks.map(({ id }) => new JsonResource(id, byId.get(id)!));
+    const ids = tasks.map(({ id }) => id);
+    return inOrder(ids, rows, 'id').map((row) => new JsonResource(row!.id, row!.json));
   }
 
   private async readAll(ids: string[]): Promise<(TaskText | null)[]> {
-    const rows = await this.database.query<TaskText & { id: string }>(GET_TASKS_JSON, [ids]);
-    const byId = new Map(rows.map((row) => [row.id, row]));
-    return ids.map((id) => byId.get(id) ?? null);
+    return inOrder(ids, await this.database.query<TaskText & { id: string }>(GET_TASKS_JSON, [ids]), 'id');
   }
 }

@@ -9,7 +9,7 @@ import { listRows } from '../platform/database/list-rows.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { continueIn, currentContext, type RequestContext, runInContext } from '../platform/context/request-context.js';
 import { shareTransaction } from '../platform/database/share-transaction.js';
-import { DomainError } from '../platform/errors/domain-error.js';
+import { DomainError, refusalOf } from '../platform/errors/domain-error.js';
 import type { Page } from '../platform/http/page.js';
 import type { ExecuteWorkflowDto } from './dto/change-workflow.dto.js';
 import type { ListRunsQuery } from './dto/list-workflows.query.js';
@@ -40,12 +40,6 @@ interface Execution {
 export interface Executed {
   run: RunWithSteps;
   workflow: WorkflowRow;
-}
-
-/** Nothing was written yet: it costs the others of the transaction nothing. */
-function refusal(error: unknown): DomainError {
-  if (error instanceof DomainError) return error;
-  throw error;
 }
 
 /** Executions of workflows: what people ask of them. How they move on: RunEngine. */
@@ -126,7 +120,8 @@ export class RunsService {
   }
 
   private async executeOne(tx: Transaction, { workflow_id, dto }: Execution): Promise<Executed | DomainError> {
-    const workflow = await this.creation.open(tx, workflow_id).catch(refusal);
+    // Nothing was written yet: a refusal costs the others of the transaction nothing.
+    const workflow = await this.creation.open(tx, workflow_id).catch(refusalOf);
     if (workflow instanceof DomainError) return workflow;
     if (dto.assigned_agents) await this.agents.replace(tx, workflow, dto.assigned_agents);
     const { definition } = workflow;

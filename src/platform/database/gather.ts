@@ -49,27 +49,24 @@ export class Gather<Item, Result> {
   }
 }
 
-/** Awaits all strands; only then throws the first error, so that none of them outlives the transaction. */
+/**
+ * Awaits all strands; only then throws, so that none of them outlives the transaction. The error that came first: what
+ * comes after it is only that the transaction has failed.
+ */
 export async function inStep<Item, Result>(
   items: readonly Item[],
   strand: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
-  // What comes after it is only that the transaction has failed.
-  let first: { error: unknown } | undefined;
-  const outcomes = await Promise.allSettled(
-    items.map((item) =>
-      strand(item).catch((error: unknown) => {
-        first ??= { error };
-        throw error;
-      }),
-    ),
-  );
-  if (first) throw first.error;
-  return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<Result>).value);
+  const strands = items.map(strand);
+  try {
+    return await Promise.all(strands);
+  } finally {
+    await Promise.allSettled(strands);
+  }
 }
 
 /** The row of each id, null where there is none. */
-export function inOrder<T extends Record<string, unknown>>(ids: string[], rows: T[], column: string): (T | null)[] {
-  const byId = new Map(rows.map((row) => [row[column], row]));
+export function inOrder<T extends object>(ids: readonly string[], rows: readonly T[], column: keyof T): (T | null)[] {
+  const byId = new Map(rows.map((row) => [row[column] as unknown, row]));
   return ids.map((id) => byId.get(id) ?? null);
 }

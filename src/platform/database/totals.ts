@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Database } from './database.js';
 import type { Filters } from './filters.js';
 
@@ -12,21 +13,17 @@ export interface Total {
   total_is_estimate: boolean;
 }
 
-interface Estimate {
-  total: Total;
-  until: number;
-}
-
-const estimatesOf = new WeakMap<Database, Map<string, Estimate>>();
+const newEstimates = () => new LRUCache<string, Total>({ max: MOST_ESTIMATES, ttl: ESTIMATE_STANDS_MS });
+const estimatesOf = new WeakMap<Database, ReturnType<typeof newEstimates>>();
 
 /** How many rows match: exact up to 10,000, or as many as there are when that is asked for; else an estimate. */
 export async function countTotal(database: Database, from: string, filters: Filters, isExact: boolean): Promise<Total> {
   const matches = `SELECT 1 FROM ${from} ${filters.where}`;
-  const estimates = estimatesOf.get(database) ?? new Map<string, Estimate>();
+  const estimates = estimatesOf.get(database) ?? newEstimates();
   estimatesOf.set(database, estimates);
   const key = JSON.stringify([matches, filters.values]);
-  const known = estimates.get(key);
-  if (!isExact && known && known.until > performance.now()) return known.total;
+  const known = isExact ? undefined : estimates.get(key);
+  if (known) return known;
 
   const limit = isExact ? '' : `LIMIT ${COUNT_LIMIT + 1}`;
   const [row] = await database.query<{ total: string }>(
@@ -37,10 +34,7 @@ export async function countTotal(database: Database, from: string, filters: Filt
   if (isExact || count <= COUNT_LIMIT) return { total: count, total_is_estimate: false };
 
   const total = await estimate(database, matches, filters.values);
-  estimates.delete(key);
-  estimates.set(key, { total, until: performance.now() + ESTIMATE_STANDS_MS });
-  // A Map keeps the order of insertion: the first is the oldest.
-  if (estimates.size > MOST_ESTIMATES) estimates.delete(estimates.keys().next().value!);
+  estimates.set(key, total);
   return total;
 }
 

@@ -4,7 +4,7 @@ import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { continueIn, currentContext, type RequestContext } from '../context/request-context.js';
 import type { Changed, Changes } from '../context/request-trace.js';
 import type { DomainEvent } from '../events/domain-event.js';
-import { INSERT_EVENTS, eventRows, recorded, type RecordedEvent } from '../events/event-rows.js';
+import { eventRows, LOG_EVENTS, recorded, type RecordedEvent } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
 import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
@@ -131,7 +131,7 @@ class OpenTransaction implements Transaction {
       await this.whenHandledActions.shift()?.();
     }
     if (this.events.length > 0) {
-      await client.query({ name: 'insert_events', text: INSERT_EVENTS, values: [eventRows(this.events)] });
+      await client.query({ ...LOG_EVENTS, values: [eventRows(this.events)] });
     }
     for (const action of this.lastActions) await action();
   }

@@ -22,3 +22,13 @@ export abstract class DomainError extends Error {
     super(message);
   }
 }
+
+/** Whether it was decided, and is not only that something is away. */
+export const isRefusal = (error: unknown): error is DomainError =>
+  error instanceof DomainError && error.kind !== 'unavailable';
+
+/** For `catch`: a refusal becomes the result; throws all else. */
+export function refusalOf(error: unknown): DomainError {
+  if (isRefusal(error)) return error;
+  throw error;
+}

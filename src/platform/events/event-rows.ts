@@ -1,4 +1,5 @@
 import { currentContext, type RequestContext } from '../context/request-context.js';
+import type { NamedStatement } from '../database/database.js';
 import { newId } from '../database/new-id.js';
 import { type DomainEvent, SUBJECTS } from './domain-event.js';
 
@@ -40,3 +41,5 @@ export const insertEvents = (parameter: string): string => `
     task_id uuid, workflow_id uuid, run_id uuid, hitl_request_id uuid, data jsonb, metadata jsonb)`;
 
 export const INSERT_EVENTS = insertEvents('$1');
+/** The same, prepared once per connection. */
+export const LOG_EVENTS: NamedStatement = { name: 'insert_events', text: INSERT_EVENTS };

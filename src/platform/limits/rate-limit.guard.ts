@@ -1,7 +1,8 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
-import { normalizeIp, ThrottlerGuard, type ThrottlerRequest } from '@nestjs/throttler';
+import { ThrottlerGuard, type ThrottlerRequest } from '@nestjs/throttler';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentContext } from '../context/request-context.js';
+import { callerAt } from './caller.js';
 import { type LimitClass, limitClassOf } from './limit-class.js';
 import { RateLimited } from './limits.errors.js';
 
@@ -41,10 +42,10 @@ export class RateLimitGuard extends ThrottlerGuard {
 
 const requestOf = (context: ExecutionContext): FastifyRequest => context.switchToHttp().getRequest<FastifyRequest>();
 
-/** Who has a credential is counted by it, wherever it calls from; else an address, and for IPv6 a whole network. */
+/** Who has a credential is counted by it, wherever it calls from. */
 function callerOf({ ip }: FastifyRequest): string {
   const { principal } = currentContext();
-  return principal ? `${principal.kind}:${principal.id}` : `address:${normalizeIp(ip)}`;
+  return principal ? `${principal.kind}:${principal.id}` : callerAt(ip);
 }
 
 /** By draft-ietf-httpapi-ratelimit-headers-10, and as many clients know it from before. */

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
-import { normalizeIp } from '@nestjs/throttler';
 import type { IncomingMessage } from 'node:http';
 import type { Server } from 'socket.io';
 import { Environment } from '../config/environment.js';
 import { addressReader } from '../http/client-address.js';
+import { callerAt } from './caller.js';
 import { TooManySockets } from './limits.errors.js';
 import { Overload } from './overload.js';
 import { RateLimits } from './rate-limits.js';
@@ -12,7 +12,7 @@ import { RateLimits } from './rate-limits.js';
 @Injectable()
 export class SocketLimits {
   private readonly open = new Map<string, number>();
-  private readonly addressOf: (request: IncomingMessage) => string;
+  private readonly callerOf: (request: IncomingMessage) => string;
 
   constructor(
     private readonly environment: Environment,
@@ -20,17 +20,17 @@ export class SocketLimits {
     private readonly overload: Overload,
   ) {
     const read = addressReader(environment);
-    this.addressOf = (request) => normalizeIp(read(request));
+    this.callerOf = (request) => callerAt(read(request));
   }
 
   /** Throws what a handshake is refused with: before there is a socket, and whoever it claims to be. */
   async assertWelcome(request: IncomingMessage): Promise<void> {
     const refusal = this.overload.refusal();
     if (refusal) throw refusal;
-    const address = this.addressOf(request);
-    await this.limits.spend('socket', `address:${address}`);
+    const caller = this.callerOf(request);
+    await this.limits.spend('socket', caller);
     const { ENABLE_RATE_LIMITING, SOCKETS_PER_ADDRESS } = this.environment;
-    const isFull = SOCKETS_PER_ADDRESS > 0 && (this.open.get(address) ?? 0) >= SOCKETS_PER_ADDRESS;
+    const isFull = SOCKETS_PER_ADDRESS > 0 && (this.open.get(caller) ?? 0) >= SOCKETS_PER_ADDRESS;
     if (ENABLE_RATE_LIMITING && isFull) throw new TooManySockets(SOCKETS_PER_ADDRESS);
   }
 
@@ -39,12 +39,12 @@ export class SocketLimits {
     engine.on(
       'connection',
       (connection: { request: IncomingMessage; once(event: 'close', then: () => void): void }) => {
-        const address = this.addressOf(connection.request);
-        this.open.set(address, (this.open.get(address) ?? 0) + 1);
+        const caller = this.callerOf(connection.request);
+        this.open.set(caller, (this.open.get(caller) ?? 0) + 1);
         connection.once('close', () => {
-          const left = this.open.get(address)! - 1;
-          if (left > 0) this.open.set(address, left);
-          else this.open.delete(address);
+          const left = this.open.get(caller)! - 1;
+          if (left > 0) this.open.set(caller, left);
+          else this.open.delete(caller);
         });
       },
     );

@@ -8,7 +8,7 @@ import { isOver, type Principal } from '../access/principal.js';
 import { principalOf, setPrincipal } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
 import { describeError } from '../errors/describe-error.js';
-import { DomainError } from '../errors/domain-error.js';
+import { isRefusal } from '../errors/domain-error.js';
 import { EventTail } from '../events/event-tail.js';
 import { addressReader } from '../http/client-address.js';
 
@@ -108,8 +108,7 @@ export class SocketAccess implements OnModuleDestroy {
     } catch (error) {
       // Without a database nobody can say; then it is asked again when there is one. All else is a refusal, also that
       // there were too many.
-      const isRefused = error instanceof DomainError && error.kind !== 'unavailable';
-      if (isRefused && this.shown.get(socket) === shown) end(socket);
+      if (isRefusal(error) && this.shown.get(socket) === shown) end(socket);
     }
   }
 }
