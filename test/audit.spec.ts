@@ -554,6 +554,7 @@ describe('the audit on sockets', () => {
   it('tells those who watch the system, in short, and nobody else', async () => {
     const url = await server.listen();
     const task = await makeTask(server);
+    await server.settle();
     const system = await SocketClient.connect(url);
     const others = await SocketClient.connect(url);
     await system.join('system');

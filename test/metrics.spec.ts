@@ -95,6 +95,7 @@ describe('the metrics', () => {
   });
 
   it('count what happens to tasks and runs', async () => {
+    await server.settle();
     const before = await scrape();
     const agent = await makeAgent(server);
     const fields = { agent_type: agent.type, max_attempts: 2, retry: { backoff: 'fixed', delay_seconds: 0 } };

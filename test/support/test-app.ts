@@ -8,8 +8,10 @@ import { Environment } from '../../src/platform/config/environment.js';
 import { DatabasePool } from '../../src/platform/database/database-pool.js';
 import { Database } from '../../src/platform/database/database.js';
 import { EmbeddedDatabase } from '../../src/platform/database/embedded/embedded-database.js';
+import { EventTail } from '../../src/platform/events/event-tail.js';
 import type { LoggedEvent } from '../../src/platform/events/logged-event.js';
 import { assertNoCanary, CANARY } from './canary.js';
+import { eventually } from './eventually.js';
 import { administer, withDatabase } from './global-setup.js';
 
 export interface Answer<Body = Record<string, never>> {
@@ -74,6 +76,15 @@ export class TestApp {
       `SELECT e.*, e.txid::text FROM events e WHERE ${column} = $1 ORDER BY e.txid, e.seq`,
       [id],
     );
+  }
+
+  /** Until all that was recorded before has been told: transactions of other databases on the same server hold it back. */
+  async settle(): Promise<void> {
+    const tail = this.app.get(EventTail);
+    await eventually(async () => {
+      await tail.upToDate();
+      if (tail.is_held_back) throw new Error('Events are held back by an earlier transaction');
+    });
   }
 
   /** Listens on a free port of the loopback, for sockets and real connections. */
