@@ -71,6 +71,7 @@ describe('handlers of events', () => {
       const ear = new Ear();
       const first = await nodes.start();
       await record(first, 'before');
+      await first.settle();
       const node = await nodes.start([liveModule(ear)]);
 
       for (const text of numbers(1, 50)) await record(node, text);

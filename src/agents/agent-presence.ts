@@ -92,6 +92,8 @@ export class AgentPresence implements OnModuleDestroy {
       ...(current_task_id !== undefined && current_task_id !== agent.current_task_id && { current_task_id }),
     };
     if (Object.keys(news).length > 0) await this.agents.setStatus(agent.id, news);
+    // The event that says so may come late, when an earlier transaction holds it back.
+    if (status === AgentStatus.Offline) this.signs.delete(agent.id);
     const names = Object.keys(metrics) as (keyof AgentMetricsDto)[];
     if (names.some((name) => metrics[name] !== agent[name])) await this.agents.setMetrics(agent.id, metrics);
     return agent.cancel_requested;
