@@ -1,10 +1,11 @@
-import { type ExecutionContext, Injectable } from '@nestjs/common';
+import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { ThrottlerGuard, type ThrottlerRequest } from '@nestjs/throttler';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { currentContext } from '../context/request-context.js';
 import { callerAt } from './caller.js';
 import { type LimitClass, limitClassOf } from './limit-class.js';
 import { RateLimited } from './limits.errors.js';
+import { type Count, RateLimits, WINDOW_MS } from './rate-limits.js';
 
 /** What every answer of a limited route says, also to pages in browsers. */
 export const RATE_LIMIT_HEADERS = [
@@ -15,27 +16,35 @@ export const RATE_LIMIT_HEADERS = [
   'X-RateLimit-Reset',
 ];
 
+const ALLOWED = Promise.resolve(true);
+
 /** Lets each caller make so many requests of a class in a minute: after access has found out who it is. */
 @Injectable()
 export class RateLimitGuard extends ThrottlerGuard {
-  /** Messages on sockets have their own limit (`message-rate.ts`). */
-  protected override shouldSkip(context: ExecutionContext): Promise<boolean> {
-    return Promise.resolve(context.getType() !== 'http' || limitClassOf(requestOf(context)) === null);
+  @Inject() private readonly limits!: RateLimits;
+
+  /** Nearly always this node knows at once: then there is nothing for the throttler to look up and to wait for. */
+  override canActivate(context: ExecutionContext): Promise<boolean> {
+    // Messages on sockets have their own limit (`message-rate.ts`).
+    if (context.getType() !== 'http') return ALLOWED;
+    const request = requestOf(context);
+    const limit_class = limitClassOf(request);
+    if (limit_class === null) return ALLOWED;
+    const limit = this.limits.of(limit_class);
+    if (limit === 0) return ALLOWED;
+    const count = this.limits.spendAtOnce(limit_class, callerOf(request));
+    if (!count) return super.canActivate(context);
+    describeLimit(context, limit_class, limit, count);
+    return ALLOWED;
   }
 
   protected override async handleRequest({ context, limit, ttl }: ThrottlerRequest): Promise<boolean> {
-    if (limit === 0) return true;
     const request = requestOf(context);
     const limit_class = limitClassOf(request)!;
-    const { totalHits, timeToExpire, isBlocked } = await this.storageService.increment(
-      `${limit_class}:${callerOf(request)}`,
-      ttl,
-      limit,
-      0,
-      limit_class,
-    );
-    describeLimit(context.switchToHttp().getResponse(), limit_class, limit, limit - totalHits, timeToExpire, ttl);
-    if (isBlocked) throw new RateLimited(limit_class, limit, timeToExpire);
+    const key = `${limit_class}:${callerOf(request)}`;
+    const count = await this.storageService.increment(key, ttl, limit, 0, limit_class);
+    describeLimit(context, limit_class, limit, count);
+    if (count.isBlocked) throw new RateLimited(limit_class, limit, count.timeToExpire);
     return true;
   }
 }
@@ -50,18 +59,20 @@ function callerOf({ ip }: FastifyRequest): string {
 
 /** By draft-ietf-httpapi-ratelimit-headers-10, and as many clients know it from before. */
 function describeLimit(
-  reply: FastifyReply,
+  context: ExecutionContext,
   limit_class: LimitClass,
   limit: number,
-  remaining: number,
-  reset_seconds: number,
-  window_ms: number,
+  { totalHits, timeToExpire }: Count,
 ): void {
-  reply.headers({
-    'RateLimit-Policy': `"${limit_class}";q=${limit};w=${window_ms / 1000}`,
-    RateLimit: `"${limit_class}";r=${remaining};t=${reset_seconds}`,
-    'X-RateLimit-Limit': limit,
-    'X-RateLimit-Remaining': remaining,
-    'X-RateLimit-Reset': reset_seconds,
-  });
+  const remaining = limit - totalHits;
+  context
+    .switchToHttp()
+    .getResponse<FastifyReply>()
+    .headers({
+      'RateLimit-Policy': `"${limit_class}";q=${limit};w=${WINDOW_MS / 1000}`,
+      RateLimit: `"${limit_class}";r=${remaining};t=${timeToExpire}`,
+      'X-RateLimit-Limit': limit,
+      'X-RateLimit-Remaining': remaining,
+      'X-RateLimit-Reset': timeToExpire,
+    });
 }

@@ -8,6 +8,9 @@ import { LocalWindows } from './local-windows.js';
 import { SharedWindows } from './shared-windows.js';
 import type { Hit } from './windows.js';
 
+/** What the throttler calls a storage record. */
+export type Count = Awaited<ReturnType<ThrottlerStorage['increment']>>;
+
 export const WINDOW_MS = 60_000;
 
 /** Where requests are counted: in Redis for all nodes, in memory without one or while it is away. */
@@ -48,16 +51,17 @@ export class RateLimits implements ThrottlerStorage, OnModuleInit, OnModuleDestr
     if (!hit.is_allowed) throw new RateLimited(limit_class, limit, secondsUntil(hit.ends_at));
   }
 
+  /** Counts one more if this node can let it through without a question to others; else null, and nothing is counted. */
+  spendAtOnce(limit_class: LimitClass, caller: string): Count | null {
+    const limit = this.limits[limit_class];
+    const key = `${limit_class}:${caller}`;
+    const hit = this.shared ? this.shared.hitAtOnce(key) : this.local.hit(key, WINDOW_MS, limit);
+    return hit?.is_allowed ? countOf(hit, limit) : null;
+  }
+
   /** The throttler's way to count; times are in seconds there. */
-  async increment(key: string, ttl: number, limit: number, _blockDuration: number, name: string) {
-    const { is_allowed, remaining, ends_at } = await this.hit(key, ttl, limit, name as LimitClass);
-    const timeToExpire = secondsUntil(ends_at);
-    return {
-      totalHits: limit - remaining,
-      timeToExpire,
-      isBlocked: !is_allowed,
-      timeToBlockExpire: is_allowed ? 0 : timeToExpire,
-    };
+  async increment(key: string, ttl: number, limit: number, _blockDuration: number, name: string): Promise<Count> {
+    return countOf(await this.hit(key, ttl, limit, name as LimitClass), limit);
   }
 
   private async hit(key: string, window_ms: number, limit: number, limit_class: LimitClass): Promise<Hit> {
@@ -65,6 +69,16 @@ export class RateLimits implements ThrottlerStorage, OnModuleInit, OnModuleDestr
     if (!hit.is_allowed) this.refusals[limit_class] += 1;
     return hit;
   }
+}
+
+function countOf({ is_allowed, remaining, ends_at }: Hit, limit: number): Count {
+  const timeToExpire = secondsUntil(ends_at);
+  return {
+    totalHits: limit - remaining,
+    timeToExpire,
+    isBlocked: !is_allowed,
+    timeToBlockExpire: is_allowed ? 0 : timeToExpire,
+  };
 }
 
 const toUpper = <Text extends string>(text: Text): Uppercase<Text> => text.toUpperCase() as Uppercase<Text>;
