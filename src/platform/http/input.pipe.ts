@@ -2,6 +2,9 @@ import { type ArgumentMetadata, Injectable, type PipeTransform, ValidationPipe }
 import type { ValidationError } from 'class-validator';
 import type { FieldError } from '../errors/domain-error.js';
 import { InvalidInput } from '../errors/common.errors.js';
+import { rememberValidationRules } from './validation-rules.js';
+
+rememberValidationRules();
 
 class Violations extends Error {
   constructor(readonly violations: ValidationError[]) {
