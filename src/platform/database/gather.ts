@@ -6,9 +6,6 @@ interface Entry<Item, Result> {
   reject: (error: unknown) => void;
 }
 
-/** The statements of a transaction take turns on its one connection. */
-const turns = new WeakMap<TransactionScope, Promise<unknown>>();
-
 /**
  * Does in one statement what several strands of one transaction want at the same time. So code that is written for one
  * run, awaited for many at once by {@link inStep}, sends as many statements for all of them as for one.
@@ -28,12 +25,9 @@ export class Gather<Item, Result> {
       const gathered = this.waiting.get(scope);
       if (gathered) return gathered.push(entry);
       this.waiting.set(scope, [entry]);
-      // All strands get to their next statement before this one is sent.
-      const turn = Promise.resolve(turns.get(scope)).then(() => new Promise(setImmediate));
-      turns.set(
-        scope,
-        turn.then(() => this.send(scope)),
-      );
+      // The statements take turns on its one connection; all strands get to their next one before this is sent.
+      const turn = Promise.resolve(scope.last_turn).then(() => new Promise(setImmediate));
+      scope.last_turn = turn.then(() => this.send(scope));
     });
   }
 

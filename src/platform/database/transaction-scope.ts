@@ -6,6 +6,8 @@ export interface TransactionScope {
   readonly client: unknown;
   readonly transaction: Transaction;
   is_open: boolean;
+  /** When the last of the statements is done that were gathered in it: see `Gather`. */
+  last_turn?: Promise<unknown>;
 }
 
 export const transactionScope = new AsyncLocalStorage<TransactionScope>();

@@ -18,15 +18,21 @@ const ALWAYS_ANSWERED = /^\/((api\/)?health|metrics)/;
 
 const MUTATING = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
-/** With who acts, which may be known only from the body. */
-const contexts = new WeakMap<FastifyRequest, RequestContext>();
+declare module 'fastify' {
+  interface FastifyRequest {
+    /**
+     * Who acts, which may be known only from the body; null until that is read. Not in a WeakMap: its values outlive their
+     * keys until the old generation is collected, and this one leads to all that the request has made.
+     */
+    acting: RequestContext | null;
+  }
+}
 
 /** Whether the method is one that changes things. */
 export const isMutating = ({ method }: FastifyRequest): boolean => MUTATING.has(method);
 
 /** Who acts in the request, and in which one; also where that was refused before its body was read. */
-export const contextOf = (request: FastifyRequest): Partial<RequestContext> =>
-  contexts.get(request) ?? originOf(request);
+export const contextOf = (request: FastifyRequest): Partial<RequestContext> => request.acting ?? originOf(request);
 
 const originOf = (request: FastifyRequest) => ({
   source: 'user' as const,
@@ -45,6 +51,8 @@ export function requestId({ headers }: IncomingMessage): string {
 
 /** What every request gets: its id in the answer, its context for the code below, a line in the log. */
 export function addRequestHooks(fastify: FastifyInstance, environment: Environment, shutdown: Shutdown): void {
+  fastify.decorateRequest('acting', null);
+
   fastify.addHook('onRequest', (request, _reply, done) => {
     done(shutdown.isDraining && !ALWAYS_ANSWERED.test(request.url) ? new ServerStopping() : undefined);
   });
@@ -59,7 +67,7 @@ export function addRequestHooks(fastify: FastifyInstance, environment: Environme
   fastify.addHook('preValidation', (request, _reply, done) => {
     assertTextQuery(request);
     runInContext(originOf(request), () => {
-      contexts.set(request, currentContext());
+      request.acting = currentContext();
       done();
     });
   });
