@@ -490,13 +490,35 @@ describe('the audit of requests', () => {
 
   it('writes the records of one moment together, and one for each', async () => {
     const answers = await Promise.all(
-      Array.from({ length: 300 }, (_, index) => send('POST', '/api/v1/tasks', { title: `Task ${index}` })),
+      Array.from({ length: 300 }, (_, index) => send('POST', '/api/v1/projects', { name: `Project ${index}` })),
     );
 
     const { body } = await server.get('/api/v1/audit?limit=1000');
     const recorded = new Set((body as Recorded[]).map(({ request_id }) => request_id));
     expect(answers.filter(({ request_id }) => !recorded.has(request_id))).toEqual([]);
     expect(await recordsOf(answers[0]!.request_id)).toHaveLength(1);
+  });
+
+  it('writes the record of a new task with the task, or not at all', async () => {
+    const { request_id } = await send('POST', '/api/v1/tasks', { title: 'With its record' });
+    const transactions = await server.database.query(
+      `SELECT txid::text, array_agg(type ORDER BY type) AS types FROM events WHERE metadata ->> 'request_id' = $1 GROUP BY txid`,
+      [request_id],
+    );
+    expect(transactions).toMatchObject([{ types: ['request_handled', 'task_created'] }]);
+
+    const refuse = "CHECK (scope NOT LIKE '%unkeepable%')";
+    await server.database.query(`ALTER TABLE idempotency_keys ADD CONSTRAINT for_this_test ${refuse}`);
+    const key = { 'idempotency-key': 'unkeepable' };
+    const undone = await send('POST', '/api/v1/tasks', { title: 'Rolled back' }, key);
+    await server.database.query('ALTER TABLE idempotency_keys DROP CONSTRAINT for_this_test');
+    const done = await send('POST', '/api/v1/tasks', { title: 'Rolled back' }, key);
+    const again = await send('POST', '/api/v1/tasks', { title: 'Rolled back' }, key);
+
+    expect(await recordOf(undone.request_id)).toMatchObject({ status: 500, subjects: {} });
+    const subjects = { task_id: done.body.id };
+    expect(await recordOf(done.request_id)).toMatchObject({ status: 201, is_replay: false, subjects });
+    expect(await recordOf(again.request_id)).toMatchObject({ status: 201, is_replay: true });
   });
 });
 

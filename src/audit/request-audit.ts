@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Environment } from '../platform/config/environment.js';
-import { runInContext } from '../platform/context/request-context.js';
+import { type RequestContext, runInContext } from '../platform/context/request-context.js';
 import { newId } from '../platform/database/new-id.js';
 import type { AuditConfig } from '../platform/http/audited.decorator.js';
 import { contextOf, isMutating } from '../platform/http/request-hooks.js';
@@ -30,6 +30,12 @@ export class RequestAudit implements OnModuleInit {
   onModuleInit(): void {
     const fastify = this.host.httpAdapter?.getInstance<FastifyInstance | undefined>();
     if (!this.environment.ENABLE_REQUEST_AUDIT) return;
+    fastify?.addHook('preHandler', (request, reply, done) => {
+      const { audited_within: status } = configOf(request);
+      const context = contextOf(request);
+      if (status) context.trace?.useRecorder(() => rowOf(request, reply, context, status), status);
+      done();
+    });
     fastify?.addHook('onSend', (request, reply, _payload, done) => {
       if (isAudited(request, reply)) this.write(request, reply, done);
       else done();
@@ -44,9 +50,12 @@ export class RequestAudit implements OnModuleInit {
   /** With a callback, as promises and contexts of their own would be a good part of what a record costs. */
   private write(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const context = contextOf(request);
+    // An answer that failed after all is another outcome.
+    if (context.trace?.recorded_status === reply.statusCode) return done();
     let row: AuditRow;
     try {
-      row = rowOf(request, reply, context);
+      const record = rowOf(request, reply, context);
+      row = { id: record.id, request_id: request.id, json: JSON.stringify(record) };
     } catch (error) {
       runInContext(context, () => this.logger.error('A request left no record', error));
       return done();
@@ -58,19 +67,20 @@ export class RequestAudit implements OnModuleInit {
   }
 }
 
+const configOf = ({ routeOptions }: FastifyRequest): AuditConfig => (routeOptions.config ?? {}) as AuditConfig;
+
 function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
   if (!isMutating(request)) return false;
-  const { audits_refusals_only } = (request.routeOptions.config ?? {}) as AuditConfig;
-  return !audits_refusals_only || reply.statusCode >= 400;
+  return !configOf(request).audits_refusals_only || reply.statusCode >= 400;
 }
 
-function rowOf(request: FastifyRequest, reply: FastifyReply, context: ReturnType<typeof contextOf>): AuditRow {
+/** Its row in the event log. */
+function rowOf(request: FastifyRequest, reply: FastifyReply, context: Partial<RequestContext>, status?: number) {
   const { source, actor_type, actor_id, ip, principal } = context;
-  const record = recordOf(request, reply, context);
+  const record = recordOf(request, reply, context, status);
   const { type, severity, ...data } = new RequestHandled(record);
-  const id = newId();
-  const row = {
-    id,
+  return {
+    id: newId(),
     type,
     severity,
     source,
@@ -80,5 +90,4 @@ function rowOf(request: FastifyRequest, reply: FastifyReply, context: ReturnType
     // Not the path: it may be of any length, and hold anything.
     metadata: { request_id: request.id, endpoint: `${record.method} ${record.route ?? record.path}`, ip },
   };
-  return { id, request_id: request.id, json: JSON.stringify(row) };
 }

@@ -14,14 +14,14 @@ const MOST_CHANGES_BYTES = 262_144;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** What is known of a request when it has been answered, fit to be kept and shown. */
+/** What is known of a request when it has been answered, or is about to be with `status`, fit to be kept and shown. */
 export function recordOf(
   request: FastifyRequest,
   reply: FastifyReply,
   { principal, trace }: Partial<RequestContext>,
+  status = reply.statusCode,
 ): HandledRequest {
   const route = request.is404 ? undefined : request.routeOptions.url;
-  const status = reply.statusCode;
   // What a refused request did was rolled back.
   const done = status < 400 ? trace : null;
   const subjects = subjectsOf(idsOfPath(route, request.params), done?.subjects ?? {});

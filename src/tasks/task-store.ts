@@ -60,7 +60,8 @@ const MOST_TOGETHER = 1000;
 
 interface Creation {
   task: Task;
-  event: Record<string, unknown>;
+  /** Rows of the event log. */
+  events: object[];
 }
 
 /** Of claims those that are not the caller's: of another agent, or, for one who is bound to a project, not of that. */
@@ -253,12 +254,14 @@ export class TaskStore {
     for (const task of tasks) task.ready_at = times.get(task.id) ?? null;
   }
 
-  /** One task with its event. */
+  /** One task with its event, and the record of the request. */
   async createOne(task: Task): Promise<JsonResource> {
     const created = new TaskCreated(task);
-    const json = await this.creations.add({ task, event: eventRow(created) });
-    currentContext().trace?.noteEvent(created);
-    return json;
+    const { trace } = currentContext();
+    trace?.noteEvent(created);
+    const create = (record: object | null): Promise<JsonResource> =>
+      this.creations.add({ task, events: record ? [eventRow(created), record] : [eventRow(created)] });
+    return trace ? trace.recordWithin(create) : create(null);
   }
 
   /** Many tasks, with one event each. */
@@ -298,7 +301,7 @@ export class TaskStore {
 
   private async createAll(creations: Creation[]): Promise<JsonResource[]> {
     const tasks = creations.map(({ task }) => task);
-    const values = [JSON.stringify(tasks), JSON.stringify(creations.map(({ event }) => event))];
+    const values = [JSON.stringify(tasks), JSON.stringify(creations.flatMap(({ events }) => events))];
     const rows = await this.database.query<{ id: string; json: string }>(CREATE_TASKS, values);
     const ids = tasks.map(({ id }) => id);
     return inOrder(ids, rows, 'id').map((row) => new JsonResource(row!.id, row!.json));

@@ -17,6 +17,7 @@ import { Role } from '../platform/access/principal.js';
 import { Cached } from '../platform/caching/cached.decorator.js';
 import { EventResponse } from '../platform/events/event.response.js';
 import { ApiErrors, ApiIdempotent, Listed } from '../platform/http/api.decorators.js';
+import { AuditedWithin } from '../platform/http/audited.decorator.js';
 import { Created } from '../platform/http/created.interceptor.js';
 import { Id } from '../platform/http/id.decorator.js';
 import type { JsonText } from '../platform/http/json-text.js';
@@ -65,6 +66,7 @@ export class TasksController {
 
   @Post()
   @Access(Role.Operator)
+  @AuditedWithin(HttpStatus.CREATED)
   @Created()
   @ApiIdempotent()
   @ApiOperation({ operationId: 'create_task', summary: 'Create a task' })

@@ -43,12 +43,19 @@ export const continueIn = <T>(context: RequestContext, work: () => T): T => stor
 
 /** From here on the request acts for whom its credential names. */
 export function actAs(principal: Principal): void {
-  const source: EventSource = principal.role === Role.Agent ? 'agent' : 'user';
-  const actor = { source, actor_type: principal.kind, actor_id: principal.id };
-  Object.assign(storage.getStore() ?? {}, { ...actor, principal });
+  const context = storage.getStore();
+  if (!context) return;
+  context.source = principal.role === Role.Agent ? 'agent' : 'user';
+  context.actor_type = principal.kind;
+  context.actor_id = principal.id;
+  context.principal = principal;
 }
 
 /** From here on the request acts for an agent, which has named itself in the body. */
 export function actAsAgent(agent_id: string): void {
-  Object.assign(storage.getStore() ?? {}, { source: 'agent', actor_type: 'agent', actor_id: agent_id });
+  const context = storage.getStore();
+  if (!context) return;
+  context.source = 'agent';
+  context.actor_type = 'agent';
+  context.actor_id = agent_id;
 }

@@ -23,6 +23,29 @@ export class RequestTrace {
   /** By kind and id. Most requests change nothing that was there before. */
   private changed: Map<string, Changed> | null = null;
   private leftOut = 0;
+  private recorder: { make: () => object; status: number } | null = null;
+  private recordedStatus: number | null = null;
+
+  /** The status that the record names which was committed with the change; null: none was. */
+  get recorded_status(): number | null {
+    return this.recordedStatus;
+  }
+
+  /** How the record is made, for a change that takes it along; `status` is what is answered when it succeeds. */
+  useRecorder(make: () => object, status: number): void {
+    this.recorder = { make, status };
+  }
+
+  /** Gives the record of the request, as a row of the event log, to what writes the change; null: it is written later. */
+  async recordWithin<T>(write: (record: object | null) => Promise<T>): Promise<T> {
+    const { recorder } = this;
+    const record = recorder && recorder.make();
+    // It leads to all that the request has made, and this is still there when that is not needed any more.
+    this.recorder = null;
+    const result = await write(record);
+    this.recordedStatus = recorder && recorder.status;
+    return result;
+  }
 
   /** The ids that all events of the request agree about. */
   get subjects(): Record<string, string> {

@@ -9,6 +9,8 @@ export const AUDITED = 'x-audited';
 /** What a route says of its audit, in the configuration that Fastify keeps for it. */
 export interface AuditConfig {
   audits_refusals_only?: boolean;
+  /** With what it answers when it has done what it was asked for. */
+  audited_within?: number;
 }
 
 /**
@@ -16,12 +18,18 @@ export interface AuditConfig {
  * required, because it is what a reader of the audit wants to know.
  */
 export const AuditRefusalsOnly = (reason: string): MethodDecorator =>
-  applyDecorators(
-    (_target: object, _name: string | symbol, descriptor: PropertyDescriptor) => {
-      const handler = descriptor.value as object;
-      // Another decorator may have said something else of the route.
-      const config = (Reflect.getMetadata(FASTIFY_ROUTE_CONFIG_METADATA, handler) ?? {}) as object;
-      RouteConfig({ ...config, audits_refusals_only: true } satisfies AuditConfig)(_target, _name, descriptor);
-    },
-    ApiExtension(AUDITED, `refusals only: ${reason}`),
-  );
+  applyDecorators(configure({ audits_refusals_only: true }), ApiExtension(AUDITED, `refusals only: ${reason}`));
+
+/**
+ * The handler makes one change, and writes the record of its request with it (`RequestTrace.recordWithin`): that costs
+ * less than one written afterwards, and is there or not as the change is.
+ */
+export const AuditedWithin = (success_status: number): MethodDecorator => configure({ audited_within: success_status });
+
+/** Another decorator may have said something else of the route. */
+const configure =
+  (config: AuditConfig): MethodDecorator =>
+  (target, name, descriptor) => {
+    const known = (Reflect.getMetadata(FASTIFY_ROUTE_CONFIG_METADATA, descriptor.value as object) ?? {}) as object;
+    RouteConfig({ ...known, ...config })(target, name, descriptor);
+  };
