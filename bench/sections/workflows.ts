@@ -38,7 +38,13 @@ export async function twoStepRuns(url: string, seconds: number): Promise<Load> {
   };
   // A workflow runs once at a time, so each line has its own.
   const ids = await Promise.all(Array.from({ length: RUNS_AT_ONCE }, () => createTwoStepWorkflow(client, agent_type)));
-  const fleet = await Fleet.start(url, { agents: AGENTS, agent_type, max_tasks: TASKS_AT_ONCE, onCompleted });
+  const fleet = await Fleet.start(url, {
+    agents: AGENTS,
+    agent_type,
+    max_tasks: TASKS_AT_ONCE,
+    together: true,
+    onCompleted,
+  });
   const times: number[] = [];
   const begin = performance.now();
   const runOnLine = async (workflow_id: string): Promise<string> => {
