@@ -73,6 +73,7 @@ export class Rooms {
     data: Record<string, unknown> = event.data,
     { data_of_projects = data, audience = event.project_id }: Telling = {},
   ): void {
+    if (!this.collected && this.socketCount === 0) return;
     const ofProjects = audience === NO_PROJECT ? [] : rooms.map((room) => ofProject(room, audience));
     if (data === data_of_projects) return this.send([...rooms, ...ofProjects], name, event, data);
     this.send(rooms, name, event, data);
