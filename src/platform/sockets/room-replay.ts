@@ -2,16 +2,18 @@ import { Injectable } from '@nestjs/common';
 import type { Socket } from 'socket.io';
 import { scopeOf } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
+import { Batch } from '../database/batch.js';
 import { EventLog } from '../events/event-log.js';
 import { EventTail } from '../events/event-tail.js';
 import { EventHandlers, matches } from '../events/handlers.js';
 import type { LoggedEvent } from '../events/logged-event.js';
-import { encodePosition, foreignPosition, isAfter, type Position } from '../events/position.js';
+import { encodePosition, foreignPosition, isAfter, type Position, START } from '../events/position.js';
 import { IS_REALTIME_GATEWAY } from './realtime-gateway.decorator.js';
 import { CATCHING_UP, heardIn, type RoomMessage, Rooms } from './rooms.js';
 import { waitingBytes } from './slow-readers.js';
 
 const BATCH = 500;
+const MOST_AT_ONCE = 1_000;
 const DRAIN_POLL_MS = 10;
 
 export interface Gap {
@@ -34,6 +36,11 @@ interface SocketState {
  */
 @Injectable()
 export class RoomReplay {
+  // After a restart thousands come back at the same moment, most of them with the same position: that is read once.
+  private readonly reading = asked((position) => this.log.readAfter(position, BATCH));
+  private readonly missing = asked((position) => this.log.missingAfter(position));
+  private readonly floor = asked(() => this.log.floor());
+
   constructor(
     private readonly environment: Environment,
     private readonly log: EventLog,
@@ -68,7 +75,7 @@ export class RoomReplay {
     since: Position | undefined,
   ): Promise<Position | Gap> {
     if (!since) return this.enter(socket, state, room, this.tail.position);
-    const oldest = await this.log.missingAfter(since);
+    const oldest = await this.missing.add(since);
     if (oldest) return { gap: true, oldest: encodePosition(oldest) };
     if (isAfter(since, this.tail.position)) {
       if (isAfter(since, await this.log.frontier())) throw foreignPosition('/since');
@@ -104,9 +111,9 @@ export class RoomReplay {
       let at = since;
       while (socket.connected) {
         const told = this.tail.position;
-        const { events } = await this.log.readAfter(at, BATCH);
+        const { events } = await this.reading.add(at);
         // Retention may have overtaken this reader.
-        const floor = await this.log.floor();
+        const floor = await this.floor.add(START);
         if (isAfter(floor, at)) return { gap: true, oldest: encodePosition(floor) };
         for (const event of events) {
           await this.drained(socket);
@@ -160,4 +167,19 @@ export class RoomReplay {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
   }
+}
+
+/** What several sockets ask about the same position at the same time is asked once. */
+function asked<Answer>(ask: (position: Position) => Promise<Answer>): Batch<Position, Awaited<Answer>> {
+  return new Batch(
+    (positions) => {
+      const answers = new Map<string, Promise<Answer>>();
+      for (const position of positions) {
+        const key = encodePosition(position);
+        if (!answers.has(key)) answers.set(key, ask(position));
+      }
+      return Promise.all(positions.map((position) => answers.get(encodePosition(position))!));
+    },
+    { most: MOST_AT_ONCE },
+  );
 }
