@@ -13,14 +13,23 @@ export async function inTurns<Side, T>(sides: Pair<Side>, measure: (side: Side) 
   return results;
 }
 
-/** The same after a short round, in which both compile what they run and prepare their statements. */
+/** Many short turns: a machine that is slow for some seconds is so for both. */
+const ROUNDS = 4;
+
+/** The same several times, after a short round in which both compile what they run and prepare their statements. */
 export async function inTurnsWarmedUp<Side, T>(
   sides: Pair<Side>,
   seconds: number,
   measure: (side: Side, seconds: number) => Promise<T>,
 ): Promise<Pair<T[]>> {
-  await inTurns(sides, (side) => measure(side, seconds / 5));
-  return inTurns(sides, (side) => measure(side, seconds));
+  await inTurns(sides, (side) => measure(side, seconds / 4));
+  const results: Pair<T[]> = { ours: [], bare: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    const { ours, bare } = await inTurns(sides, (side) => measure(side, seconds / ROUNDS));
+    results.ours.push(...ours);
+    results.bare.push(...bare);
+  }
+  return results;
 }
 
 export const ofBoth = <T>({ ours, bare }: Pair<T[]>, pick: (value: T) => number): Pair<number> => ({

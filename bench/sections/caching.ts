@@ -50,7 +50,7 @@ export async function caching(stage: Stage): Promise<Row[]> {
 const nameOf = (path: string): string => path.replace('/api/v1/', '').replace('/stats', '').replace('?limit=', ', ');
 
 const measure = (stage: Stage, servers: Pair<ServerProcess>, path: string): Promise<Pair<Load[]>> =>
-  inTurnsWarmedUp(servers, stage.scale.seconds, ({ url }, seconds) =>
+  inTurnsWarmedUp(servers, stage.scale.seconds / 2, ({ url }, seconds) =>
     load(url, { method: 'GET', path }, { connections: CONNECTIONS, seconds }),
   );
 
