@@ -258,10 +258,13 @@ export class TaskStore {
   async createOne(task: Task): Promise<JsonResource> {
     const created = new TaskCreated(task);
     const { trace } = currentContext();
-    trace?.noteEvent(created);
     const create = (record: object | null): Promise<JsonResource> =>
       this.creations.add({ task, events: record ? [eventRow(created), record] : [eventRow(created)] });
-    return trace ? trace.recordWithin(create) : create(null);
+    const tx = openScope()?.transaction;
+    // That may still be rolled back, and tried again with another task: the trace tells of what was committed.
+    if (tx) tx.afterCommit(() => trace?.noteEvent(created));
+    else trace?.noteEvent(created);
+    return trace && !tx ? trace.recordWithin(create) : create(null);
   }
 
   /** Many tasks, with one event each. */
