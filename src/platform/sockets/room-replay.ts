@@ -75,7 +75,7 @@ export class RoomReplay {
     since: Position | undefined,
   ): Promise<Position | Gap> {
     if (!since) return this.enter(socket, state, room, this.tail.position);
-    const oldest = await this.missing.add(since);
+    const oldest = await this.missing(since);
     if (oldest) return { gap: true, oldest: encodePosition(oldest) };
     if (isAfter(since, this.tail.position)) {
       if (isAfter(since, await this.log.frontier())) throw foreignPosition('/since');
@@ -111,9 +111,9 @@ export class RoomReplay {
       let at = since;
       while (socket.connected) {
         const told = this.tail.position;
-        const { events } = await this.reading.add(at);
+        const { events } = await this.reading(at);
         // Retention may have overtaken this reader.
-        const floor = await this.floor.add(START);
+        const floor = await this.floor(START);
         if (isAfter(floor, at)) return { gap: true, oldest: encodePosition(floor) };
         for (const event of events) {
           await this.drained(socket);
@@ -170,16 +170,25 @@ export class RoomReplay {
 }
 
 /** What several sockets ask about the same position at the same time is asked once. */
-function asked<Answer>(ask: (position: Position) => Promise<Answer>): Batch<Position, Awaited<Answer>> {
-  return new Batch(
+function asked<Answer>(ask: (position: Position) => Promise<Answer>): (position: Position) => Promise<Answer> {
+  type Settled = PromiseSettledResult<Awaited<Answer>>;
+  const batch = new Batch<Position, Settled>(
     (positions) => {
-      const answers = new Map<string, Promise<Answer>>();
-      for (const position of positions) {
+      const answers = new Map<string, Promise<Settled>>();
+      const answerOf = (position: Position): Promise<Settled> => {
         const key = encodePosition(position);
-        if (!answers.has(key)) answers.set(key, ask(position));
-      }
-      return Promise.all(positions.map((position) => answers.get(encodePosition(position))!));
+        // Those who ask about another position have nothing to do with its failure.
+        const answer = answers.get(key) ?? Promise.allSettled([ask(position)]).then(([settled]) => settled);
+        answers.set(key, answer);
+        return answer;
+      };
+      return Promise.all(positions.map(answerOf));
     },
     { most: MOST_AT_ONCE },
   );
+  return async (position) => {
+    const settled = await batch.add(position);
+    if (settled.status === 'rejected') throw settled.reason;
+    return settled.value;
+  };
 }
