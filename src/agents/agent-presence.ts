@@ -85,7 +85,7 @@ export class AgentPresence implements OnModuleDestroy {
   /** The agent is alive; answers what it is asked to stop. Throws AgentNotFound. What it repeats is not written. */
   async heartbeat(ref: string, { status, current_task_id, metrics = {} }: HeartbeatDto): Promise<string[]> {
     const agent = await this.know(ref);
-    this.note(agent.id, true);
+    if (status !== AgentStatus.Offline) this.note(agent.id, true);
     if (status === undefined && agent.status === AgentStatus.Offline) await this.comeBack(agent.id);
     const news = {
       ...(status !== undefined && status !== agent.status && { status }),
