@@ -34,8 +34,8 @@ describe('a key of role agent', () => {
   const leaseOne = async ({ agent, headers }: Awaited<ReturnType<typeof registered>>) => {
     const fields = { title: 'Work', agent_type: agent.type };
     const { body: task } = await server.post('/api/v1/tasks', fields, admin);
-    const { body } = await server.post('/api/v1/tasks/lease', { agent_id: agent.id }, headers);
-    expect(body[0].task.id).toBe(task.id);
+    const { status, body } = await server.post('/api/v1/tasks/lease', { agent_id: agent.id }, headers);
+    expect({ status, body }).toMatchObject({ status: 200, body: [{ task: { id: task.id } }] });
     return { id: task.id as string, lease_token: body[0].lease.token as string };
   };
   const NEEDED = { complete: {}, heartbeat: {}, fail: { error: { message: 'x' } }, release: {} };
