@@ -32,8 +32,10 @@ export class RequestAudit implements OnModuleInit {
     if (!this.environment.ENABLE_REQUEST_AUDIT) return;
     fastify?.addHook('preHandler', (request, reply, done) => {
       const { audited_within: status } = configOf(request);
-      const context = contextOf(request);
-      if (status) context.trace?.useRecorder(() => rowOf(request, reply, context, status), status);
+      if (status) {
+        const context = contextOf(request);
+        context.trace?.useRecorder(() => rowOf(request, reply, context, status), status);
+      }
       done();
     });
     fastify?.addHook('onSend', (request, reply, _payload, done) => {

@@ -1,6 +1,5 @@
 import { Body, Controller, HttpCode, HttpStatus, Post, Req, Res, VERSION_NEUTRAL } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
@@ -13,6 +12,7 @@ import { AuditRefusalsOnly } from '../platform/http/audited.decorator.js';
 import { Id } from '../platform/http/id.decorator.js';
 import { departure } from '../platform/http/departure.js';
 import { JsonText } from '../platform/http/json-text.js';
+import { AddRouteConfig } from '../platform/http/route-config.js';
 import { LimitedAs } from '../platform/limits/limit-class.js';
 import { pathOf } from '../platform/http/version.js';
 import {
@@ -108,7 +108,7 @@ export class LeasesController {
   @Post(':id/lease/complete')
   @Access(Role.Operator, Role.Agent)
   @HttpCode(HttpStatus.OK)
-  @RouteConfig({ takes_large_output: true })
+  @AddRouteConfig({ takes_large_output: true })
   @ApiOperation({ operationId: 'complete_task', summary: 'Give the result; the same call again gets the same answer' })
   @ApiOkResponse({ type: TaskResponse })
   @ApiErrors('not_found', 'invalid', 'conflict')

@@ -1,7 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
-import { RouteConfig } from '@nestjs/platform-fastify';
-import { FASTIFY_ROUTE_CONFIG_METADATA } from '@nestjs/platform-fastify/constants';
 import { ApiExtension } from '@nestjs/swagger';
+import { AddRouteConfig } from './route-config.js';
 
 /** Marks in the document which requests leave a record only when they are refused. */
 export const AUDITED = 'x-audited';
@@ -18,18 +17,14 @@ export interface AuditConfig {
  * required, because it is what a reader of the audit wants to know.
  */
 export const AuditRefusalsOnly = (reason: string): MethodDecorator =>
-  applyDecorators(configure({ audits_refusals_only: true }), ApiExtension(AUDITED, `refusals only: ${reason}`));
+  applyDecorators(
+    AddRouteConfig({ audits_refusals_only: true } satisfies AuditConfig),
+    ApiExtension(AUDITED, `refusals only: ${reason}`),
+  );
 
 /**
  * The handler makes one change, and writes the record of its request with it (`RequestTrace.recordWithin`): that costs
  * less than one written afterwards, and is there or not as the change is.
  */
-export const AuditedWithin = (success_status: number): MethodDecorator => configure({ audited_within: success_status });
-
-/** Another decorator may have said something else of the route. */
-const configure =
-  (config: AuditConfig): MethodDecorator =>
-  (target, name, descriptor) => {
-    const known = (Reflect.getMetadata(FASTIFY_ROUTE_CONFIG_METADATA, descriptor.value as object) ?? {}) as object;
-    RouteConfig({ ...known, ...config })(target, name, descriptor);
-  };
+export const AuditedWithin = (success_status: number): MethodDecorator =>
+  AddRouteConfig({ audited_within: success_status } satisfies AuditConfig);

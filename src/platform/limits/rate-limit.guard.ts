@@ -5,7 +5,7 @@ import { currentContext } from '../context/request-context.js';
 import { callerAt } from './caller.js';
 import { type LimitClass, limitClassOf } from './limit-class.js';
 import { RateLimited } from './limits.errors.js';
-import { type Count, RateLimits, WINDOW_MS } from './rate-limits.js';
+import { type Count, keyOf, RateLimits, WINDOW_MS } from './rate-limits.js';
 
 /** What every answer of a limited route says, also to pages in browsers. */
 export const RATE_LIMIT_HEADERS = [
@@ -41,7 +41,7 @@ export class RateLimitGuard extends ThrottlerGuard {
   protected override async handleRequest({ context, limit, ttl }: ThrottlerRequest): Promise<boolean> {
     const request = requestOf(context);
     const limit_class = limitClassOf(request)!;
-    const key = `${limit_class}:${callerOf(request)}`;
+    const key = keyOf(limit_class, callerOf(request));
     const count = await this.storageService.increment(key, ttl, limit, 0, limit_class);
     describeLimit(context, limit_class, limit, count);
     if (count.isBlocked) throw new RateLimited(limit_class, limit, count.timeToExpire);

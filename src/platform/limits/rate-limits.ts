@@ -47,14 +47,14 @@ export class RateLimits implements ThrottlerStorage, OnModuleInit, OnModuleDestr
   async spend(limit_class: LimitClass, caller: string): Promise<void> {
     const limit = this.of(limit_class);
     if (limit === 0) return;
-    const hit = await this.hit(`${limit_class}:${caller}`, WINDOW_MS, limit, limit_class);
+    const hit = await this.hit(keyOf(limit_class, caller), WINDOW_MS, limit, limit_class);
     if (!hit.is_allowed) throw new RateLimited(limit_class, limit, secondsUntil(hit.ends_at));
   }
 
   /** Counts one more if this node can let it through without a question to others; else null, and nothing is counted. */
   spendAtOnce(limit_class: LimitClass, caller: string): Count | null {
     const limit = this.limits[limit_class];
-    const key = `${limit_class}:${caller}`;
+    const key = keyOf(limit_class, caller);
     const hit = this.shared ? this.shared.hitAtOnce(key) : this.local.hit(key, WINDOW_MS, limit);
     return hit?.is_allowed ? countOf(hit, limit) : null;
   }
@@ -70,6 +70,9 @@ export class RateLimits implements ThrottlerStorage, OnModuleInit, OnModuleDestr
     return hit;
   }
 }
+
+/** Under which the requests of a class that one caller makes are counted. */
+export const keyOf = (limit_class: LimitClass, caller: string): string => `${limit_class}:${caller}`;
 
 function countOf({ is_allowed, remaining, ends_at }: Hit, limit: number): Count {
   const timeToExpire = secondsUntil(ends_at);
