@@ -56,6 +56,19 @@ describe('an agent that waits for work', () => {
     expect(titles(await answer)).toEqual(['new']);
   });
 
+  it('gets a task that is created while it begins to wait', async () => {
+    const { agent, task } = await place();
+    const rounds = Array.from({ length: 20 }, async (_each, round) => {
+      const type = `beginner ${round}`;
+      const { answer } = await waiting(await agent({ type }), {});
+      for (let turn = 0; turn < round; turn++) await new Promise(setImmediate);
+      await task(type, { agent_type: type });
+      return titles(await answer);
+    });
+
+    expect(await Promise.all(rounds)).toEqual(rounds.map((_each, round) => [`beginner ${round}`]));
+  });
+
   it('gets nothing when its time is over', async () => {
     const { agent } = await place();
     const startedAt = performance.now();

@@ -27,6 +27,8 @@ interface Offer {
 /** One request. */
 interface Poll {
   deadline: number;
+  /** As its last look saw the agent; null before the first. */
+  worker: Worker | null;
   offer: Offer | null;
 }
 
@@ -52,29 +54,42 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
 
   /** Leases at once, or as soon as there is something, until the time is over or the client has left. */
   async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<LeasedTask[]> {
-    const poll = this.polls.get(hasLeft) ?? { deadline: performance.now() + wait_ms, offer: null };
+    const first = { deadline: performance.now() + wait_ms, worker: null, offer: null };
+    const poll: Poll = this.polls.get(hasLeft) ?? first;
     this.polls.set(hasLeft, poll);
-    let { worker, tasks } = await this.dispatch.lease(request);
-    while (tasks.length === 0 && performance.now() < poll.deadline && !this.isClosing && !hasLeft.aborted) {
+    const mayWait = (): boolean => performance.now() < poll.deadline && !this.isClosing && !hasLeft.aborted;
+    let tasks: LeasedTask[] = [];
+    do {
       // Waits before it looks, so that nothing becomes ready unnoticed in between.
-      const waiter = this.enter(worker, poll.deadline - performance.now(), hasLeft);
-      try {
-        await this.nextReady.watch(() => this.wakeAll());
-        ({ worker, tasks } = await this.dispatch.lease(request));
-        await this.passOn(poll.offer, tasks);
-      } catch (error) {
-        this.leave(waiter);
-        throw error;
-      }
+      const waiter = mayWait() ? this.enter(request.agent_id, poll, hasLeft) : null;
+      tasks = await this.look(request, poll, waiter);
+      if (!waiter) break;
       if (tasks.length > 0) this.leave(waiter);
       const over = this.overOf(waiter, poll);
       // In the transaction of a request with an Idempotency-Key it would wait with a connection, embedded the only one.
       if (tasks.length === 0 && openScope()) throw new NothingYet(over);
       await over;
-    }
+    } while (tasks.length === 0 && mayWait());
     if (hasLeft.aborted) tasks = await this.giveBack(tasks);
     await this.passOn(poll.offer, tasks);
     return tasks;
+  }
+
+  private async look(request: LeaseRequest, poll: Poll, waiter: Waiter | null): Promise<LeasedTask[]> {
+    try {
+      if (waiter) await this.nextReady.watch(() => this.wakeAll());
+      const { worker, tasks } = await this.dispatch.lease(request);
+      poll.worker = worker;
+      waiter?.know(worker);
+      if (tasks.length === 0) await this.dispatch.noteIdle(worker, waiter !== null);
+      const { offer } = poll;
+      poll.offer = null;
+      await this.passOn(offer, tasks);
+      return tasks;
+    } catch (error) {
+      if (waiter) this.leave(waiter);
+      throw error;
+    }
   }
 
   private async overOf(waiter: Waiter, poll: Poll): Promise<void> {
@@ -97,8 +112,9 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       wanted?: Wanted | null;
       concurrency_key?: string | null;
     };
-    // Its slot is free again.
-    if (old_status === TaskStatus.InProgress && agent_id) this.wakeAgent(agent_id);
+    if (old_status === TaskStatus.InProgress && agent_id) {
+      for (const waiter of this.waitersOf(agent_id)) waiter.freed();
+    }
     if (type === 'task_assigned') this.wakeAll();
     // Its slot may be for another task; and a new task may have none.
     if (concurrency_key && (old_status === TaskStatus.InProgress || wanted)) void this.offerOfKey(concurrency_key);
@@ -111,7 +127,7 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   /** It may do more, or other, work than before. */
   @Live('agent_updated')
   onAgentUpdated({ agent_id }: LoggedEvent): void {
-    if (agent_id) this.wakeAgent(agent_id);
+    if (agent_id) for (const waiter of this.waitersOf(agent_id)) this.leave(waiter);
   }
 
   @Live('workflow_agent_*')
@@ -119,8 +135,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     this.wakeAll();
   }
 
-  private enter(worker: Worker, ms: number, hasLeft: AbortSignal): Waiter {
-    const waiter = new Waiter(worker, ms, hasLeft);
+  private enter(agent_id: string, { worker, deadline }: Poll, hasLeft: AbortSignal): Waiter {
+    const waiter = new Waiter(agent_id, worker, deadline - performance.now(), hasLeft);
     this.waiters.add(waiter);
     this.signsOfLife ??= setInterval(() => this.showLife(), this.signOfLifeMs).unref();
     return waiter;
@@ -133,8 +149,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
 
   private offer(offer: Offer): void {
     for (const waiter of this.waiters) {
-      if (!isFor(waiter.worker, offer)) continue;
-      offer.tried.add(waiter.worker.agent_id);
+      if (!waiter.wants(offer)) continue;
+      offer.tried.add(waiter.agent_id);
       waiter.offer = offer;
       return this.leave(waiter);
     }
@@ -167,8 +183,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     return [];
   }
 
-  private wakeAgent(agent_id: string): void {
-    for (const waiter of this.waiters) if (waiter.worker.agent_id === agent_id) this.leave(waiter);
+  private waitersOf(agent_id: string): Waiter[] {
+    return [...this.waiters].filter((waiter) => waiter.agent_id === agent_id);
   }
 
   private wakeAll(): void {
@@ -176,20 +192,26 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   }
 
   private showLife(): void {
-    for (const { worker } of this.waiters) this.presence.note(worker.agent_id);
+    for (const { agent_id } of this.waiters) this.presence.note(agent_id);
     if (this.waiters.size > 0 || !this.signsOfLife) return;
     clearInterval(this.signsOfLife);
     this.signsOfLife = null;
   }
 }
 
+/** One look of a poll, and the wait after it if it found nothing. */
 class Waiter {
   offer: Offer | null = null;
   readonly over: Promise<void>;
   wake: () => void = () => undefined;
+  /** Came before it was known what the agent can do. */
+  private readonly heard: Offer[] = [];
+  private hasLooked = false;
+  private hasFreed = false;
 
   constructor(
-    readonly worker: Worker,
+    readonly agent_id: string,
+    private worker: Worker | null,
     ms: number,
     hasLeft: AbortSignal,
   ) {
@@ -202,6 +224,31 @@ class Waiter {
       };
       hasLeft.addEventListener('abort', this.wake);
     });
+  }
+
+  wants(offer: Offer): boolean {
+    if (this.worker) return isFor(this.worker, offer);
+    this.heard.push(offer);
+    return false;
+  }
+
+  /** It has looked. What came meanwhile may be for it after all. */
+  know(worker: Worker): void {
+    this.worker = worker;
+    this.hasLooked = true;
+    if (this.heard.some((offer) => isFor(worker, offer))) this.wake();
+    this.wakeIfFreed();
+  }
+
+  /** A lease of the agent has ended. */
+  freed(): void {
+    this.hasFreed = true;
+    this.wakeIfFreed();
+  }
+
+  /** Who had a slot left found nothing for it, and so would again. */
+  private wakeIfFreed(): void {
+    if (this.hasFreed && this.hasLooked && this.worker?.my_free_slots === 0) this.wake();
   }
 }
 

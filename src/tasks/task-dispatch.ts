@@ -55,6 +55,8 @@ export interface Worker {
   my_status: AgentStatus;
   my_project_id: string | null;
   my_capabilities: string[];
+  /** How many more tasks it could have had. */
+  my_free_slots: number;
 }
 
 /** A task that may be leased, and by whom. */
@@ -121,10 +123,17 @@ export class TaskDispatch {
     if (last) {
       this.lastServed = last.project_id ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
       this.commits.signal();
-    } else {
-      await this.noteIdle(worker);
     }
     return { worker, tasks, is_contended: worker.is_contended };
+  }
+
+  /** It asked for work and there is none: it is there, and it is idle, or soon if it waits for some. */
+  async noteIdle({ agent_id, my_status }: Worker, isWaiting: boolean): Promise<void> {
+    this.presence.note(agent_id);
+    if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
+    if (my_status !== AgentStatus.Busy) return;
+    if (isWaiting) this.presence.noteFinished(agent_id);
+    else await this.agents.noteIdle(agent_id);
   }
 
   /** What a free slot of a concurrency key could be for. */
@@ -221,12 +230,5 @@ export class TaskDispatch {
       retryable: true,
       expired: isTimeout ? 'timeout' : 'lease_expired',
     });
-  }
-
-  /** It asks for work and has none: it is there, and it is idle. */
-  private async noteIdle({ agent_id, my_status }: Worker): Promise<void> {
-    this.presence.note(agent_id);
-    if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
-    if (my_status === AgentStatus.Busy) await this.agents.noteIdle(agent_id);
   }
 }
