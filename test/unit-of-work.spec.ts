@@ -172,6 +172,80 @@ describe('a unit of work', () => {
     expect(await noted()).toEqual([]);
   });
 
+  describe('does what nobody waits for with its next statement', () => {
+    const ADD = { name: 'add_note', text: 'INSERT INTO notes VALUES ($1)' };
+    const TRY_AGAIN = { name: 'again', text: 'SELECT again_once($1)' };
+
+    it('in their order', async () => {
+      await unitOfWork.run(async (tx) => {
+        tx.send(ADD, ['one']);
+        expect(await tx.manager.query('SELECT note FROM notes')).toEqual([{ note: 'one' }]);
+        tx.send(ADD, ['two']);
+        tx.record(new Echoed(project_id, 'three'));
+      });
+
+      expect(await noted()).toEqual(['answer to three', 'one', 'two']);
+      expect(await logged()).toEqual(['note_echoed']);
+    });
+
+    it('and fails by it', async () => {
+      const failing = unitOfWork.run(async (tx) => {
+        await insert(tx, 'one');
+        tx.send(ADD, ['one']);
+        tx.record(new Noted(project_id, 'two'));
+      });
+
+      expect(violatedConstraint(await failing.catch((error: unknown) => error))).toBe('uq_notes__note');
+      expect([await noted(), await logged()]).toEqual([[], []]);
+    });
+
+    it('and tells why, not what failed for the same reason', async () => {
+      const sentFirst = unitOfWork.run(async (tx) => {
+        tx.send(ADD, ['one']);
+        tx.send(ADD, ['one']);
+        await insert(tx, 'two');
+      });
+      const awaitedFirst = unitOfWork.run(async (tx) => {
+        const refused = tx.manager.query(`DO $$ BEGIN RAISE EXCEPTION 'the reason'; END $$`);
+        await new Promise(setImmediate);
+        tx.send(ADD, ['three']);
+        await refused;
+      });
+
+      const outcomes = await Promise.allSettled([sentFirst, awaitedFirst]);
+
+      expect(violatedConstraint((outcomes[0] as PromiseRejectedResult).reason)).toBe('uq_notes__note');
+      expect(outcomes[1]).toMatchObject({ reason: { message: expect.stringContaining('the reason') } });
+      expect(await noted()).toEqual([]);
+    });
+
+    it('and is tried again when that may help', async () => {
+      await server.database.query(`
+        CREATE SEQUENCE attempts;
+        CREATE FUNCTION again_once(which int) RETURNS void LANGUAGE plpgsql AS $$
+          BEGIN
+            IF nextval('attempts') = which THEN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END IF;
+          END $$`);
+
+      await unitOfWork.run(async (tx) => {
+        tx.send(TRY_AGAIN, [1]);
+        await insert(tx, 'one');
+      });
+
+      expect(await noted()).toEqual(['one']);
+    });
+
+    it('or not at all, when the work fails', async () => {
+      const failing = unitOfWork.run(async (tx) => {
+        tx.send(ADD, ['one']);
+        throw new Error('No');
+      });
+
+      await expect(failing).rejects.toThrow('No');
+      expect(await noted()).toEqual([]);
+    });
+  });
+
   it('tells what waits in memory only after the commit, whatever that does', async () => {
     const told: string[] = [];
     server.app.get(CommitSignal).onCommit(() => told.push('signal'));

@@ -132,7 +132,7 @@ export class TaskCompletions {
   /** Tasks whose runs may go on. */
   private completeInRuns(results: Result[]): Promise<(CompletedTask | null)[]> {
     return this.unitOfWork.run(async (tx) => {
-      if (results.length > 1) await shareTransaction(this.database);
+      if (results.length > 1) shareTransaction(this.database);
       const rows = await this.database.query<CompletedInRun>(COMPLETE_IN_RUNS, valuesOf(results));
       this.store.noteRunLocks(rows);
       const done = doneOf(results, rows);
@@ -150,8 +150,8 @@ export class TaskCompletions {
     tx.afterCommit(() => this.noteCompleted(task.assigned_agent_id));
   }
 
-  private async closeBooks(done: readonly Done<CompletedInRun>[]): Promise<void> {
-    await this.database.query(END_OF_COMPLETIONS, [
+  private closeBooks(done: readonly Done<CompletedInRun>[]): void {
+    this.database.send(END_OF_COMPLETIONS, [
       done.map(({ task }) => task.assigned_agent_id),
       done.map(({ task }) => task.id),
       done.map(({ task }) => task.seconds),

@@ -52,7 +52,7 @@ const LOCK_RUNS_OF_TASKS = statement(
 );
 const LOCK_RUNS = statement(
   'lock_runs',
-  `SELECT run_id, ${RUN_LOCK('run_id')} FROM (SELECT DISTINCT unnest($1::uuid[]) AS run_id ORDER BY 1) AS runs`,
+  `SELECT ${RUN_LOCK('run_id')} FROM (SELECT DISTINCT unnest($1::uuid[]) AS run_id ORDER BY 1) AS runs`,
 );
 
 /** Tasks of several runs in one statement. */
@@ -280,8 +280,10 @@ export class TaskStore {
     return tx && this.locked.get(tx);
   }
 
+  /** Whatever comes after it on the transaction's connection, waits with it. */
   private async lockRuns(run_ids: string[]): Promise<void[]> {
-    this.noteRunLocks(await this.database.query(LOCK_RUNS, [run_ids]));
+    this.database.send(LOCK_RUNS, [run_ids]);
+    this.noteRunLocks(run_ids.map((run_id) => ({ run_id })));
     return [];
   }
 

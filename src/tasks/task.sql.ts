@@ -352,7 +352,9 @@ export const COMPLETE_IN_RUNS = statement(
   'complete_tasks_of_runs',
   `WITH locked AS MATERIALIZED (
      SELECT ${RUN_LOCK('run_id')} FROM (
-       SELECT DISTINCT run_id FROM tasks WHERE id = ANY ($1::uuid[]) AND run_id IS NOT NULL ORDER BY run_id) AS runs
+       SELECT DISTINCT t.run_id FROM unnest($1::uuid[]) AS given (id)
+       CROSS JOIN LATERAL (SELECT t.run_id FROM tasks t WHERE t.id = given.id LIMIT 1) AS t
+       WHERE t.run_id IS NOT NULL ORDER BY t.run_id) AS runs
    ), ${completing(
      `SELECT given.*, NULL::uuid AS event_id, NULL::jsonb AS metrics, NULL::jsonb AS event_metadata
       FROM unnest($1::uuid[], $2::uuid[], $3::json[], $4::float8[], $5::boolean[])

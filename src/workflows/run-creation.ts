@@ -42,9 +42,8 @@ export class RunCreation {
 
   /** The workflow, locked, if it may be executed now. */
   async open(tx: Transaction, workflow_id: string): Promise<Workflow> {
-    const workflow = await this.workflows.lock(tx, workflow_id);
+    const { workflow, run: live } = await this.workflows.lockWithRun(tx, workflow_id);
     if (workflow.status === WorkflowStatus.Inactive) throw new WorkflowInactive(workflow_id);
-    const live = await this.workflows.liveRun(workflow.id);
     if (live && !mayOverlap(workflow)) throw new WorkflowIsRunning(workflow.id, live.id, 'wait for it or cancel it');
     return workflow;
   }
@@ -77,7 +76,7 @@ export class RunCreation {
     // It begins there: nothing that listeners have to hear of.
     Object.assign(workflow, { progress_percentage, total_tasks, completed_tasks, failed_tasks });
     tx.record(new WorkflowExecuted(workflow, run.id, run.run_number, run.trigger));
-    const live = { run, workflow, steps, allowed_agent_ids, now, saved: new Map<string, string>() };
+    const live = { run, workflow, steps, allowed_agent_ids, now, saved: new Map(), outputs: new Map() };
     const isLater = is_queued || (run.scheduled_at !== null && run.scheduled_at > now);
     if (!isLater) await this.engine.begin(tx, live);
     else await this.store.save(tx, live);

@@ -37,7 +37,7 @@ export class RunEnding {
       return status === StepStatus.Failed && definition && onFailureOf(definition) === OnFailure.Continue;
     });
     const hasFailed = failed !== undefined || (run.definition === null && run.failed_tasks > 0);
-    run.output = run.definition && (await this.store.outputs(run.id, lastSteps(run.definition)));
+    run.output = run.definition && (await this.store.outputs(live, lastSteps(run.definition)));
     if (hasFailed) {
       run.error = failed
         ? { message: `Step ${failed.key} failed: ${failed.error?.message ?? ''}`, code: 'step_failed' }

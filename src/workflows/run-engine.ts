@@ -204,7 +204,7 @@ export class RunEngine {
   /** All tasks of the step have ended. */
   private async settleStep(tx: Transaction, live: LiveRun, step: RunStep, definition: Step): Promise<void> {
     const isList = definition.for_each !== undefined;
-    const size = await this.store.keepOutput({ run_id: live.run.id, key: step.key, isList });
+    const size = await this.store.keepOutput(live, step.key, isList);
     if (size > MAX_STEP_OUTPUT_BYTES) {
       const message = `The step's outputs are ${size} bytes together; ${MAX_STEP_OUTPUT_BYTES} is the most`;
       return this.failStep(tx, live, step, { message, code: 'output_too_large' });

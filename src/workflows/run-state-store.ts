@@ -24,6 +24,8 @@ import { WorkflowProgressUpdated, WorkflowUpdated } from './workflows.events.js'
 
 /** All outputs of a step together. */
 export const MAX_STEP_OUTPUT_BYTES = 16 * 1_048_576;
+/** The output of a step that has just ended stays at hand, unless it is larger. */
+const SMALL_OUTPUT_BYTES = 16_384;
 
 /** What a run needs of its workflow, and shows on it. */
 export type RunWorkflow = Pick<
@@ -55,6 +57,8 @@ export interface LiveRun {
   now: Date;
   /** The rows of the steps as the database has them, by key. */
   saved: Map<string, string>;
+  /** Of steps that have just ended, by key: what need not be read. */
+  outputs: Map<string, unknown>;
 }
 
 export interface NewRunWithSteps {
@@ -77,6 +81,14 @@ interface EndedStep {
   run_id: string;
   key: string;
   isList: boolean;
+}
+
+/** Its size and, if it is small, the output. */
+interface Kept {
+  run_id: string;
+  key: string;
+  bytes: number;
+  output: unknown;
 }
 
 /** JSON of a run's row, of its changed steps, and of what its workflow shows, if it is the newest run of it. */
@@ -122,7 +134,8 @@ export class RunStateStore {
     const { workflow, allowed_agent_ids, now, steps: rows, ...run } = row;
     const steps = rows.map(stepOf);
     const saved = new Map(steps.map((step) => [step.key, rowOf(step)]));
-    return { run: Object.assign(new WorkflowRun(), run), workflow, steps, allowed_agent_ids, now, saved };
+    const outputs = new Map<string, unknown>();
+    return { run: Object.assign(new WorkflowRun(), run), workflow, steps, allowed_agent_ids, now, saved, outputs };
   }
 
   /** What a run begins with. */
@@ -172,13 +185,16 @@ export class RunStateStore {
   }
 
   /** Keeps a step's output, unless it is larger than {@link MAX_STEP_OUTPUT_BYTES}. Answers its bytes. */
-  keepOutput(step: EndedStep): Promise<number> {
-    return this.kept.add(step);
+  async keepOutput({ run, outputs }: LiveRun, key: string, isList: boolean): Promise<number> {
+    const { bytes, output } = await this.kept.add({ run_id: run.id, key, isList });
+    if (bytes <= SMALL_OUTPUT_BYTES) outputs.set(key, output);
+    return bytes;
   }
 
   /** By the key of the step. */
-  async outputs(run_id: string, keys: readonly string[]): Promise<Record<string, unknown>> {
-    return keys.length === 0 ? {} : this.read.add({ run_id, keys });
+  async outputs({ run, outputs }: LiveRun, keys: readonly string[]): Promise<Record<string, unknown>> {
+    if (!keys.every((key) => outputs.has(key))) return this.read.add({ run_id: run.id, keys });
+    return Object.fromEntries(keys.map((key) => [key, outputs.get(key)]));
   }
 
   /** The mean quality score of its tasks, 0-10; null when none has one. */
@@ -187,8 +203,9 @@ export class RunStateStore {
   }
 
   /** What expressions may speak of, with the outputs of the steps that they name. */
-  async scope({ run, workflow, steps }: LiveRun, keys: readonly string[]): Promise<Scope> {
-    const outputs = await this.outputs(run.id, keys);
+  async scope(live: LiveRun, keys: readonly string[]): Promise<Scope> {
+    const { run, workflow, steps } = live;
+    const outputs = await this.outputs(live, keys);
     const named = steps.filter(({ key }) => keys.includes(key));
     return {
       input: run.input,
@@ -223,27 +240,26 @@ export class RunStateStore {
 
   private async insertAll(runs: NewRunWithSteps[]): Promise<void[]> {
     const steps = runs.flatMap((each) => each.steps);
-    await this.database.query(INSERT_RUNS, [JSON.stringify(runs.map(({ run }) => run)), JSON.stringify(steps)]);
+    this.database.send(INSERT_RUNS, [JSON.stringify(runs.map(({ run }) => run)), JSON.stringify(steps)]);
     return [];
   }
 
   private async saveAll(runs: SavedRun[]): Promise<void[]> {
     const workflows = runs.flatMap(({ workflow }) => workflow ?? []);
     const lists = [runs.map(({ run }) => run), runs.flatMap(({ steps }) => steps), workflows];
-    await this.database.query(
+    this.database.send(
       SAVE_RUNS,
       lists.map((rows) => `[${rows.join(',')}]`),
     );
     return [];
   }
 
-  private async keepAll(steps: EndedStep[]): Promise<number[]> {
-    type Kept = { run_id: string; key: string; bytes: number };
+  private async keepAll(steps: EndedStep[]): Promise<Kept[]> {
     const all = <Name extends keyof EndedStep>(name: Name) => steps.map((step) => step[name]);
-    const values = [all('run_id'), all('key'), all('isList'), MAX_STEP_OUTPUT_BYTES];
-    const rows = await this.database.query<Kept>(KEEP_OUTPUTS, values);
-    const bytes = new Map(rows.map((row) => [`${row.run_id}/${row.key}`, row.bytes]));
-    return steps.map(({ run_id, key }) => bytes.get(`${run_id}/${key}`)!);
+    const values = [all('run_id'), all('key'), all('isList'), MAX_STEP_OUTPUT_BYTES, SMALL_OUTPUT_BYTES];
+    const rows = await this.database.query<Row<Kept>>(KEEP_OUTPUTS, values);
+    const kept = new Map(rows.map((row) => [`${row.run_id}/${row.key}`, row]));
+    return steps.map(({ run_id, key }) => kept.get(`${run_id}/${key}`)!);
   }
 
   private async readAll(wanted: { run_id: string; keys: readonly string[] }[]): Promise<Record<string, unknown>[]> {

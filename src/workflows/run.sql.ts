@@ -91,7 +91,7 @@ export const SAVE_RUNS = statement(
 
 /**
  * The outputs of steps ($1: runs, $2: keys) are those of their tasks or, if they are lists ($3), those of all tasks in
- * the order of the items; beyond $4 bytes one is not kept. Answers how many bytes they are.
+ * the order of the items; beyond $4 bytes one is not kept. Answers how many bytes they are, and those of at most $5 bytes.
  */
 export const KEEP_OUTPUTS = statement(
   'keep_step_outputs',
@@ -109,7 +109,7 @@ export const KEEP_OUTPUTS = statement(
      ELSE (SELECT t.output FROM tasks t
            WHERE t.run_id = s.run_id AND t.step_key = s.key AND t.status = 'completed' LIMIT 1) END
    FROM size WHERE s.run_id = size.run_id AND s.key = size.key
-   RETURNING s.run_id, s.key, size.bytes::float8 AS bytes`,
+   RETURNING s.run_id, s.key, size.bytes::float8 AS bytes, CASE WHEN size.bytes <= $5 THEN s.output END AS output`,
 );
 
 /** The outputs of steps ($1: runs, $2: keys) in the order of the steps. No rows if they are more than $3 bytes. */

@@ -106,7 +106,7 @@ export class RunsService {
 
   private executeAll(executions: Execution[]): Promise<(Executed | DomainError)[]> {
     return this.unitOfWork.run(async (tx) => {
-      if (executions.length > 1) await shareTransaction(this.database);
+      if (executions.length > 1) shareTransaction(this.database);
       const turns = new Map<string, Promise<unknown>>();
       return inStep(executions, (execution) => {
         const { workflow_id, context } = execution;
@@ -133,7 +133,8 @@ export class RunsService {
       rerun_of: null,
       scheduled_at: dto.scheduled_at ?? null,
     });
-    return { run: await this.get(id), workflow: await this.workflows.get(workflow_id) };
+    const [run, shown] = await Promise.all([this.get(id), this.workflows.get(workflow_id)]);
+    return { run, workflow: shown };
   }
 
   /** A new run with the same input and definition; `from_failure` keeps the results of the steps that succeeded. */
@@ -181,8 +182,7 @@ export class RunsService {
   /** What people set on the workflow: its live run, or whether it may be executed. */
   async setWorkflowStatus(workflow_id: string, status: WorkflowStatus): Promise<void> {
     await this.unitOfWork.run(async (tx) => {
-      const workflow = await this.workflows.lock(tx, workflow_id);
-      const live = await this.workflows.liveRun(workflow_id);
+      const { workflow, run: live } = await this.workflows.lockWithRun(tx, workflow_id);
       if (status === WorkflowStatus.Active || status === WorkflowStatus.Inactive) {
         if (live) throw new WorkflowIsRunning(workflow_id, live.id, 'pause or cancel it instead');
         return this.workflows.setStatus(tx, workflow, status);

@@ -90,17 +90,32 @@ export class WorkflowsService {
    * while they hold locks of their own. Throws WorkflowNotFound, also where it is not for the caller to change.
    */
   async lock(tx: Transaction, id: string): Promise<Workflow> {
-    // Looks first, as another's is not waited for; who sees all of them need not look.
-    if (projectScope() !== null) {
-      const row = await this.reading.add(id);
-      if (!row || !owns(row)) throw new WorkflowNotFound(id);
-    }
+    await this.assertOwn(id);
     return this.lockAny(tx, id);
+  }
+
+  /** The same, and its live run: of several the newest. */
+  async lockWithRun(_tx: Transaction, id: string): Promise<{ workflow: Workflow; run: LiveRunRow | null }> {
+    await this.assertOwn(id);
+    await this.taskStore.lockRun(id);
+    const [workflow, run] = await Promise.all([this.read(id), this.liveRun(id)]);
+    return { workflow, run };
   }
 
   /** Whosever it is: for what follows from something that the caller may do. */
   async lockAny(_tx: Transaction, id: string): Promise<Workflow> {
     await this.taskStore.lockRun(id);
+    return this.read(id);
+  }
+
+  /** Another's is not waited for; who sees all of them need not look. */
+  private async assertOwn(id: string): Promise<void> {
+    if (projectScope() === null) return;
+    const row = await this.reading.add(id);
+    if (!row || !owns(row)) throw new WorkflowNotFound(id);
+  }
+
+  private async read(id: string): Promise<Workflow> {
     const row = await this.reading.add(id);
     if (!row) throw new WorkflowNotFound(id);
     return Object.assign(new Workflow(), row);
@@ -160,8 +175,7 @@ export class WorkflowsService {
 
   async delete(id: string): Promise<void> {
     await this.unitOfWork.run(async (tx) => {
-      const workflow = await this.lock(tx, id);
-      const run = await this.liveRun(id);
+      const { workflow, run } = await this.lockWithRun(tx, id);
       if (run) throw new WorkflowIsRunning(id, run.id, 'cancel it first');
       await this.removeWithTasks(tx, id);
       tx.record(new WorkflowDeleted(workflow));

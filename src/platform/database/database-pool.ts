@@ -29,6 +29,8 @@ export class DatabasePool {
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       application_name: 'flightdeck',
+      // Several statements may be under way on one connection: see `GuardedClient.sendWithNext`.
+      pipeline: true,
       Client: GuardedClient,
     });
     await assertUsable(pool).catch(async (error: Error) => {

@@ -35,4 +35,9 @@ export class Database {
     const config = typeof query === 'string' ? { text: query, values } : { ...query, values };
     return (await connection.query<Row>(config)).rows;
   }
+
+  /** Only within a unit of work: see `Transaction.send`. */
+  send(query: NamedStatement, values: unknown[]): void {
+    openScope()!.transaction.send(query, values);
+  }
 }

@@ -25,9 +25,7 @@ export class Gather<Item, Result> {
       const gathered = this.waiting.get(scope);
       if (gathered) return gathered.push(entry);
       this.waiting.set(scope, [entry]);
-      // The statements take turns on its one connection; all strands get to their next one before this is sent.
-      const turn = Promise.resolve(scope.last_turn).then(() => new Promise(setImmediate));
-      scope.last_turn = turn.then(() => this.send(scope));
+      nextTurn(scope).push(() => this.send(scope));
     });
   }
 
@@ -41,6 +39,21 @@ export class Gather<Item, Result> {
       for (const { reject } of entries) reject(error);
     }
   }
+}
+
+/** All strands get to their next statement before any of these is sent; those that are not the same go together. */
+function nextTurn(scope: TransactionScope): (() => Promise<void>)[] {
+  if (scope.next_turn) return scope.next_turn;
+  const sends: (() => Promise<void>)[] = [];
+  const send = (): Promise<unknown> => {
+    scope.next_turn = undefined;
+    return scope.client.together(() => Promise.all(sends.map((each) => each())));
+  };
+  scope.next_turn = sends;
+  scope.last_turn = Promise.resolve(scope.last_turn)
+    .then(() => new Promise(setImmediate))
+    .then(send);
+  return sends;
 }
 
 /**

@@ -9,9 +9,10 @@ export class QueryOutsideTransaction extends Error {
   }
 }
 
-/** A `pg` client that refuses statements which forgot the transaction they are in; those of one take turns. */
+/** A `pg` client that refuses statements which forgot the transaction they are in. */
 export class GuardedClient extends pg.Client {
   private lastTurn: Promise<unknown> | null = null;
+  private isHolding = false;
 
   // pg has a dozen overloads; all that matters here is the text, and whose turn it is.
   // oxlint-disable-next-line typescript/no-explicit-any
@@ -19,12 +20,44 @@ export class GuardedClient extends pg.Client {
     const scope = openScope();
     if (scope && scope.client !== this) throw new QueryOutsideTransaction(statementText(args[0]));
     const send = () => (super.query as (...args: unknown[]) => unknown)(...args);
+    if (this.pipeline) return this.withThoseBefore(send);
     const isPromised = typeof args.at(-1) !== 'function';
     // Also the COMMIT, when a strand did not wait for its last statement.
     return isPromised && (scope || this.lastTurn) ? this.inTurn(send as () => Promise<unknown>) : send();
   }
 
-  /** Strands of one transaction may speak at the same time; `pg` wants one statement after the other. */
+  /**
+   * Sends the statement with the next one, so that the server is woken once for both. For those within a transaction of
+   * whose results nothing more depends than whether it can be committed.
+   */
+  sendWithNext(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    if (!this.pipeline) return this.query(query) as Promise<pg.QueryResult>;
+    if (!this.isHolding) this.connection.stream.cork();
+    this.isHolding = true;
+    return super.query(query);
+  }
+
+  /** Statements that `send` sends before it waits for anything wake the server once. */
+  together<T>(send: () => T): T {
+    if (!this.pipeline) return send();
+    this.connection.stream.cork();
+    try {
+      return send();
+    } finally {
+      this.connection.stream.uncork();
+    }
+  }
+
+  private withThoseBefore<T>(send: () => T): T {
+    try {
+      return send();
+    } finally {
+      if (this.isHolding) this.connection.stream.uncork();
+      this.isHolding = false;
+    }
+  }
+
+  /** Strands of one transaction may speak at the same time; without pipelining `pg` wants one after the other. */
   private inTurn(send: () => Promise<unknown>): Promise<unknown> {
     const result = this.lastTurn ? this.lastTurn.then(send) : send();
     const turn: Promise<unknown> = result

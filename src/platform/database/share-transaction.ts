@@ -6,9 +6,9 @@ const WAIT_SHORTLY = statement('wait_shortly', `SELECT set_config('lock_timeout'
 const shared = new WeakSet<TransactionScope>();
 
 /** The transaction is that of several requests of a `Batch`, which lets each go alone when this one fails. */
-export async function shareTransaction(database: Database): Promise<void> {
+export function shareTransaction(database: Database): void {
   shared.add(openScope()!);
-  await database.query(WAIT_SHORTLY);
+  database.send(WAIT_SHORTLY, []);
 }
 
 /** Thrown where that is too much for one transaction. */

@@ -1,18 +1,23 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type { PoolClient } from 'pg';
-import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
+import type { QueryConfig, QueryResult } from 'pg';
+import { DataSource, type EntityManager } from 'typeorm';
 import { continueIn, currentContext, type RequestContext } from '../context/request-context.js';
 import type { Changed, Changes } from '../context/request-trace.js';
 import type { DomainEvent } from '../events/domain-event.js';
 import { eventRows, LOG_EVENTS, recorded, type RecordedEvent } from '../events/event-rows.js';
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
+import type { NamedStatement } from './database.js';
+import { sqlStateOf } from './database-error.js';
+import type { GuardedClient } from './guarded-client.js';
 import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
 import { tryAgain } from './try-again.js';
 
 /** One transaction: rows through `manager`, what happened through `record`. */
 export interface Transaction {
   readonly manager: EntityManager;
+  /** Does a statement of which nobody needs the result; it goes to the database with the next one. Its error fails all. */
+  send(statement: NamedStatement, values: unknown[]): void;
   /** Logs the event with this transaction, after the `@Within` handlers of other domains have had their say. */
   record(event: DomainEvent): void;
   /** Like `record`, but the handlers run at once: for what they must do before the next statement. */
@@ -20,7 +25,7 @@ export interface Transaction {
   /** Runs once all that was recorded so far has been handled; what it records itself is handled after it. */
   whenHandled(action: () => Promise<void>): void;
   /** Runs last, just before the commit: for rows that many transactions want, so that none holds them for long. */
-  beforeCommit(action: () => Promise<void>): void;
+  beforeCommit(action: () => void): void;
   /** Tells the audit of the request which fields differ; events tell what happened, and what may be large by name only. */
   changed(kind: string, id: string, changes: Changes): void;
   /** Runs after the commit, in this process only: for waking what waits in memory. */
@@ -28,6 +33,7 @@ export interface Transaction {
 }
 
 const logger = new Logger('UnitOfWork');
+const TRANSACTION_HAS_FAILED = '25P02';
 
 /** A change and its events, together or not at all. */
 @Injectable()
@@ -47,8 +53,8 @@ export class UnitOfWork {
 
   private async attempt<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const runner = this.dataSource.createQueryRunner();
-    const client = (await runner.connect()) as PoolClient;
-    const tx = new OpenTransaction(runner.manager, this.handlers);
+    const client = (await runner.connect()) as GuardedClient;
+    const tx = new OpenTransaction(runner.manager, client, this.handlers);
     const scope: TransactionScope = { client, transaction: tx, is_open: true };
     // Why the connection broke between two statements: what the next one then says is only that it did.
     let broken: Error | undefined;
@@ -57,21 +63,25 @@ export class UnitOfWork {
     };
     client.on('error', onBroken);
     try {
-      await runner.startTransaction();
+      tx.begin();
+      // What TypeORM saves is a part of it.
+      Object.assign(runner, { isTransactionActive: true });
       const result = await transactionScope.run(scope, async () => {
         const value = await work(tx);
-        await tx.settle(client);
+        await tx.settle();
         return value;
       });
       scope.is_open = false;
       await commit(client);
+      // Without its BEGIN it was none.
+      if (tx.failure) throw tx.failure;
       tx.tellCommitted();
       if (tx.has_events) this.commits.signal();
       return result;
     } catch (error) {
       scope.is_open = false;
-      await rollBack(runner);
-      throw broken ?? error;
+      await rollBack(client);
+      throw broken ?? tx.failure ?? error;
     } finally {
       client.off('error', onBroken);
       await runner.release();
@@ -83,17 +93,32 @@ class OpenTransaction implements Transaction {
   private readonly events: RecordedEvent[] = [];
   private readonly handled = new Set<DomainEvent>();
   private readonly whenHandledActions: (() => Promise<void>)[] = [];
-  private readonly lastActions: (() => Promise<void>)[] = [];
+  private readonly lastActions: (() => void)[] = [];
   private readonly changes: { changed: Changed; context: RequestContext }[] = [];
   private readonly actions: (() => void)[] = [];
+  private failed: unknown;
 
   constructor(
     readonly manager: EntityManager,
+    private readonly client: GuardedClient,
     private readonly handlers: EventHandlers,
   ) {}
 
   get has_events(): boolean {
     return this.events.length > 0;
+  }
+
+  /** Of a statement that nobody waited for: what was wanted after it failed by it. */
+  get failure(): unknown {
+    return this.failed;
+  }
+
+  begin(): void {
+    this.sendWithNext({ text: 'BEGIN' });
+  }
+
+  send(statement: NamedStatement, values: unknown[]): void {
+    this.sendWithNext({ ...statement, values });
   }
 
   record(event: DomainEvent): void {
@@ -109,7 +134,7 @@ class OpenTransaction implements Transaction {
     this.whenHandledActions.push(action);
   }
 
-  beforeCommit(action: () => Promise<void>): void {
+  beforeCommit(action: () => void): void {
     this.lastActions.push(action);
   }
 
@@ -122,7 +147,7 @@ class OpenTransaction implements Transaction {
   }
 
   /** Handlers may record more events, which are handled in turn; then all go to the log in one statement. */
-  async settle(client: PoolClient): Promise<void> {
+  async settle(): Promise<void> {
     for (let index = 0; index < this.events.length || this.whenHandledActions.length > 0;) {
       for (; index < this.events.length; index++) {
         const { event, context } = this.events[index]!;
@@ -130,10 +155,15 @@ class OpenTransaction implements Transaction {
       }
       await this.whenHandledActions.shift()?.();
     }
-    if (this.events.length > 0) {
-      await client.query({ ...LOG_EVENTS, values: [eventRows(this.events)] });
-    }
-    for (const action of this.lastActions) await action();
+    if (this.events.length > 0) this.send(LOG_EVENTS, [eventRows(this.events)]);
+    for (const action of this.lastActions) action();
+  }
+
+  private sendWithNext(query: QueryConfig): void {
+    this.client.sendWithNext(query).catch((error: unknown) => {
+      // By another one, which is told by whom it belongs to.
+      if (sqlStateOf(error) !== TRANSACTION_HAS_FAILED) this.failed ??= error;
+    });
   }
 
   private async handle(event: DomainEvent): Promise<void> {
@@ -157,14 +187,14 @@ class OpenTransaction implements Transaction {
 }
 
 /** PostgreSQL answers the COMMIT of a failed transaction with a rollback, and no error. */
-async function commit(client: PoolClient): Promise<void> {
-  const { command } = await client.query('COMMIT');
+async function commit(client: GuardedClient): Promise<void> {
+  const { command } = (await client.query('COMMIT')) as QueryResult;
   if (command !== 'COMMIT') {
     throw new Error('A statement of this unit of work failed and its error was swallowed: nothing of it was committed');
   }
 }
 
-async function rollBack(runner: QueryRunner): Promise<void> {
-  // When the connection is gone, the server has rolled back by itself; the first error is the one to tell.
-  if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+/** When the connection is gone, the server has rolled back by itself; the first error is the one to tell. */
+async function rollBack(client: GuardedClient): Promise<void> {
+  await (client.query('ROLLBACK') as Promise<unknown>).catch(() => undefined);
 }
