@@ -8,6 +8,7 @@ import { LetTheLogSurviveARestore1760000600000 } from './1760000600000-let-the-l
 import { LimitConcurrency1760000800000 } from './1760000800000-limit-concurrency.js';
 import { CreateApiKeys1761000000000 } from './1761000000000-create-api-keys.js';
 import { IndexAuditedRequests1761000400000 } from './1761000400000-index-audited-requests.js';
+import { IndexAuditByItsOwn1761000500000 } from './1761000500000-index-audit-by-its-own.js';
 
 /** All migrations, oldest first. Two branches that add one conflict here, on purpose. */
 export const migrations = [
@@ -21,4 +22,5 @@ export const migrations = [
   LimitConcurrency1760000800000,
   CreateApiKeys1761000000000,
   IndexAuditedRequests1761000400000,
+  IndexAuditByItsOwn1761000500000,
 ];

@@ -35,6 +35,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventTail.name);
   private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
   private readonly lookListeners = new Set<(look: Look) => void>();
+  private readonly onDemand = new Map<string, () => boolean>();
   private current: Position = START;
   private foundAt = 0;
   private heldBackMs = HELD_BACK_MS.first;
@@ -72,6 +73,11 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   /** Called after each look that found out how the log is, also when there was nothing new. */
   onLook(listener: (look: Look) => void): void {
     this.lookListeners.add(listener);
+  }
+
+  /** Events of this type are told only while it is wanted: there may be as many as requests. */
+  tellOnDemand(type: string, isWanted: () => boolean): void {
+    this.onDemand.set(type, isWanted);
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -115,9 +121,9 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     this.isLooking = true;
     let isOver = true;
     try {
-      const batch = await this.log.readAfter(this.current, BATCH);
+      const { batch, untold } = await this.read();
       const { events, is_held_back } = batch;
-      this.tell(events);
+      this.tell(events, untold);
       for (const listener of this.lookListeners) listener({ ...batch, began_at });
       isOver = events.length < BATCH;
       this.heldBackMs =
@@ -144,14 +150,26 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     }
   }
 
-  private tell(events: LoggedEvent[]): void {
+  private async read(): Promise<{ batch: Batch; untold: readonly string[] }> {
+    const untold = [...this.onDemand].flatMap(([type, isWanted]) => (isWanted() ? [] : [type]));
+    const batch = await this.log.readAfter(this.current, BATCH, untold);
+    // Somebody has come meanwhile, to whom all after the tail's position was promised.
+    const isWantedNow = untold.some((type) => this.onDemand.get(type)!());
+    return isWantedNow ? { batch: await this.log.readAfter(this.current, BATCH), untold: [] } : { batch, untold };
+  }
+
+  private tell(events: LoggedEvent[], untold: readonly string[]): void {
     for (const event of events) {
-      for (const handler of this.handlers.live) {
-        if (matches(handler.pattern, event.type)) this.call(handler.handle, event);
-      }
+      if (!untold.includes(event.type)) this.callHandlersOf(event);
       this.current = { txid: event.txid, seq: event.seq };
     }
     if (events.length > 0) for (const listener of this.listeners) listener(events);
+  }
+
+  private callHandlersOf(event: LoggedEvent): void {
+    for (const handler of this.handlers.live) {
+      if (matches(handler.pattern, event.type)) this.call(handler.handle, event);
+    }
   }
 
   /** A live handler cannot fail the change: it has happened. */

@@ -66,6 +66,11 @@ export class Rooms {
     return this.server?.sockets.sockets.size ?? 0;
   }
 
+  /** Whether any socket hears of events in this room, of whatever project. */
+  isHeard(room: string): boolean {
+    return this.server !== null && this.hasMembers([room, ofProject(room, null)]);
+  }
+
   tell(
     rooms: readonly string[],
     name: string,
