@@ -36,6 +36,15 @@ export class Filters {
    */
   prepare(text: string): NamedStatement | string {
     if (this.conditions.length > 1) return text;
-    return statement(`list_${createHash('sha1').update(text).digest('base64url')}`, text);
+    return named(text);
   }
+}
+
+/** There are as many as there are lists, sorts and filters. */
+const known = new Map<string, NamedStatement>();
+
+function named(text: string): NamedStatement {
+  const found = known.get(text) ?? statement(`list_${createHash('sha1').update(text).digest('base64url')}`, text);
+  known.set(text, found);
+  return found;
 }
