@@ -11,6 +11,7 @@ import { type AuditRow, AuditWriter } from './audit-writer.js';
 import { recordOf } from './request-record.js';
 
 const UNAVAILABLE = 503;
+const RATE_LIMITED = 429;
 
 /**
  * No mutation without a trace, no trace without its outcome: the record of a request is written before its answer is
@@ -72,7 +73,8 @@ export class RequestAudit implements OnModuleInit {
 const configOf = ({ routeOptions }: FastifyRequest): AuditConfig => (routeOptions.config ?? {}) as AuditConfig;
 
 function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
-  if (!isMutating(request)) return false;
+  // Who may not flood the server may not flood its log either: these are counted by the metrics.
+  if (!isMutating(request) || reply.statusCode === RATE_LIMITED) return false;
   return !configOf(request).audits_refusals_only || reply.statusCode >= 400;
 }
 

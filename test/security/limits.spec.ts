@@ -7,6 +7,7 @@ import { type Principal, Role } from '../../src/platform/access/principal.js';
 import type { Environment } from '../../src/platform/config/environment.js';
 import { currentContext } from '../../src/platform/context/request-context.js';
 import { eventually } from '../support/eventually.js';
+import { bearer, firstKey } from '../support/keys.js';
 import { Nodes } from '../support/nodes.js';
 import { RedisLine } from '../support/redis-line.js';
 import { SocketClient } from '../support/socket-client.js';
@@ -204,6 +205,40 @@ describe('the limits of requests', () => {
     await statuses(2, list);
 
     expect([await refused('read'), await refused('login')]).toEqual([before[0]! + 2, before[1]]);
+  });
+});
+
+describe('the limits of those who have no credential', () => {
+  let server: TestApp;
+  let key: Record<string, string>;
+
+  beforeAll(async () => {
+    server = await startTestApp({ environment: { ...LIMITS, TRUST_PROXY: PROXY, AUTH_MODE: 'required' } });
+    key = bearer(await firstKey(server));
+  });
+  afterAll(() => server.close());
+
+  const recorded = async (address: string): Promise<number[]> => {
+    const { body } = await server.get('/api/v1/audit', key);
+    return body.filter(({ ip }: { ip: string }) => ip === address).map(({ status }: { status: number }) => status);
+  };
+
+  it('are those of their address, also where nobody may be without', async () => {
+    const mine = from('192.0.2.200');
+
+    expect(await statuses(READS + 1, () => server.get('/api/v1/tasks', mine))).toEqual([401, 401, 401, 401, 401, 429]);
+    expect(await statuses(WRITES + 1, () => server.post('/api/v1/tasks', {}, mine))).toEqual([401, 401, 401, 429]);
+    expect((await server.get('/api/v1/tasks', from('192.0.2.201'))).status).toBe(401);
+    expect((await server.get('/api/v1/tasks', { ...mine, ...key })).status).toBe(200);
+    expect(await recorded('192.0.2.200')).toEqual([401, 401, 401]);
+  });
+
+  it('hold for routes that do not exist', async () => {
+    const mine = from('192.0.2.202');
+
+    expect(await statuses(WRITES + 1, () => server.post('/nowhere', {}, mine))).toEqual([404, 404, 404, 429]);
+    expect((await server.get('/nowhere', mine)).status).toBe(404);
+    expect(await recorded('192.0.2.202')).toEqual([404, 404, 404]);
   });
 });
 

@@ -3,6 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import type { Socket } from 'socket.io';
 import { Environment } from '../config/environment.js';
 import { actAs } from '../context/request-context.js';
+import { callerAt } from '../limits/caller.js';
+import { limitClassOf } from '../limits/limit-class.js';
+import { RateLimits } from '../limits/rate-limits.js';
 import { accessOf, type AccessRule } from './access.decorator.js';
 import { CredentialMissing, NotAllowed } from './access.errors.js';
 import { Authenticator } from './authenticator.js';
@@ -18,6 +21,7 @@ export class AccessGuard implements CanActivate {
   constructor(
     environment: Environment,
     private readonly authenticator: Authenticator,
+    private readonly limits: RateLimits,
   ) {
     this.is_required = environment.requires_authentication;
   }
@@ -29,11 +33,18 @@ export class AccessGuard implements CanActivate {
     if (context.getType() === 'ws') return admit(principalOf(context.switchToWs().getClient<Socket>()), rule);
     const request = context.switchToHttp().getRequest<FastifyRequest>();
     const token = credentialOf(request.headers);
-    if (token === null) throw new CredentialMissing();
+    if (token === null) return this.refuseNameless(request);
     const principal = this.authenticator.authenticate(token, request.ip);
     return principal instanceof Promise
       ? principal.then((known) => admitRequest(known, rule))
       : admitRequest(principal, rule);
+  }
+
+  /** Limits come after access, and so would not count it. Throws RateLimited, CredentialMissing. */
+  private async refuseNameless(request: FastifyRequest): Promise<never> {
+    const limit_class = limitClassOf(request);
+    if (limit_class !== null) await this.limits.spend(limit_class, callerAt(request.ip));
+    throw new CredentialMissing();
   }
 }
 

@@ -8,6 +8,7 @@ import { Overload } from './overload.js';
 import { RateLimitGuard } from './rate-limit.guard.js';
 import { RateLimits, WINDOW_MS } from './rate-limits.js';
 import { SocketLimits } from './socket-limits.js';
+import { UnknownRoutes } from './unknown-routes.js';
 
 /** How much one caller may ask for, and what is refused when all of them ask for too much. */
 @Module({})
@@ -34,7 +35,7 @@ export class LimitsModule {
         RateLimits,
         Overload,
         SocketLimits,
-        ...(ENABLE_RATE_LIMITING ? [{ provide: APP_GUARD, useClass: RateLimitGuard }] : []),
+        ...(ENABLE_RATE_LIMITING ? [UnknownRoutes, { provide: APP_GUARD, useClass: RateLimitGuard }] : []),
       ],
       exports: [RateLimits, Overload, SocketLimits],
     };
