@@ -316,6 +316,17 @@ describe.concurrent('a busy agent', () => {
     ]);
   });
 
+  it('is idle soon after its work, also when it waits for more again and again', async () => {
+    const agent = await makeAgent(server);
+    await makeTask(server, { agent_type: agent.type });
+    await complete(server, (await lease(server, agent))[0]!);
+
+    await eventually(async () => {
+      await lease(server, agent, { wait_seconds: 0.2 });
+      expect(await read(server, agent)).toMatchObject({ status: 'idle' });
+    });
+  });
+
   it('is idle soon after its work, also when it does not ask for more', async () => {
     const agent = await makeAgent(server);
     await makeTask(server, { agent_type: agent.type });

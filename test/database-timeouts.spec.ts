@@ -42,6 +42,16 @@ class SleepyController {
     });
   }
 
+  @Post('sent')
+  thenSends(): Promise<void> {
+    return this.unitOfWork.run(async () => {
+      await this.database.query(`INSERT INTO notes VALUES ('before')`);
+      this.database.send({ name: 'add_note', text: 'INSERT INTO notes VALUES ($1)' }, ['sent']);
+      await sleep(IDLE_MS * 2);
+      await this.database.query(`INSERT INTO notes VALUES ('after')`);
+    });
+  }
+
   @Post('commit')
   thenCommit(): Promise<void> {
     return this.unitOfWork.run(async () => {
@@ -170,11 +180,14 @@ describe.skipIf(!inject('template'))('a transaction that does nothing for too lo
   });
   afterAll(() => server.close());
 
-  it.each(['manager', 'database', 'commit'])('is answered with 503, and nothing of it is done: %s', async (way) => {
-    expect(await server.post(`/api/sleepy/${way}`)).toMatchObject(TOO_SLOW);
-    expect(await server.database.query('SELECT * FROM notes')).toEqual([]);
-    expect((await server.get('/health/ready')).status).toBe(200);
-  });
+  it.each(['manager', 'database', 'sent', 'commit'])(
+    'is answered with 503, and nothing of it is done: %s',
+    async (way) => {
+      expect(await server.post(`/api/sleepy/${way}`)).toMatchObject(TOO_SLOW);
+      expect(await server.database.query('SELECT * FROM notes')).toEqual([]);
+      expect((await server.get('/health/ready')).status).toBe(200);
+    },
+  );
 
   it('is none that listens, or that is idle outside of a transaction', async () => {
     const listening = () =>

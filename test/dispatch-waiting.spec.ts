@@ -166,6 +166,20 @@ describe('an agent that waits for work', () => {
     expect(titles(await answer)).toEqual(['hard']);
   });
 
+  it('gets the task that would have been for one who was deleted while it waited', async () => {
+    const { agent, task } = await place();
+    const gone = await agent({ status: 'offline' });
+    const refused = lease(server, gone, { wait_seconds: WAIT_SECONDS }).catch((error: Error) => error.message);
+    await isBack(gone);
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await server.delete(`/api/v1/agents/${gone.id}`);
+    await task('for who is left');
+
+    expect(titles(await answer)).toEqual(['for who is left']);
+    expect(await refused).toContain('404');
+  });
+
   it('gets a task that anybody may do now because its agent was deleted', async () => {
     const { agent, task } = await place();
     const chosen = await agent();

@@ -208,7 +208,8 @@ describe('a unit of work', () => {
       const awaitedFirst = unitOfWork.run(async (tx) => {
         const refused = tx.manager.query(`DO $$ BEGIN RAISE EXCEPTION 'the reason'; END $$`);
         await new Promise(setImmediate);
-        tx.send(ADD, ['three']);
+        // The second is not prepared, as the first was not.
+        for (const note of ['three', 'four']) tx.send({ ...ADD, name: 'add_another_note' }, [note]);
         await refused;
       });
 

@@ -71,7 +71,7 @@ export class AgentPresence implements OnModuleDestroy {
   private readonly logger = new Logger(AgentPresence.name);
   private readonly startedAt = performance.now();
   private signs = new Map<string, Sign>();
-  /** Who ended a lease, and when. */
+  /** Who may have nothing to do any more, and since when. */
   private readonly finished = new Map<string, number>();
   private timer: NodeJS.Timeout | null = null;
 
@@ -110,6 +110,11 @@ export class AgentPresence implements OnModuleDestroy {
   noteFinished(agent_id: string): void {
     this.finished.set(agent_id, performance.now());
     this.tickSoon();
+  }
+
+  /** It waits for work and has none: the same, from when it began to. */
+  noteWaiting(agent_id: string): void {
+    if (!this.finished.has(agent_id)) this.noteFinished(agent_id);
   }
 
   /** An agent that was offline shows itself again: its time online begins anew. */

@@ -82,12 +82,12 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       poll.worker = worker;
       waiter?.know(worker);
       if (tasks.length === 0) await this.dispatch.noteIdle(worker, waiter !== null);
-      const { offer } = poll;
+      await this.passOn(poll.offer, tasks);
       poll.offer = null;
-      await this.passOn(offer, tasks);
       return tasks;
     } catch (error) {
       if (waiter) this.leave(waiter);
+      for (const offer of [poll.offer, waiter?.offer]) if (offer) this.offer(offer);
       throw error;
     }
   }
@@ -112,8 +112,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       wanted?: Wanted | null;
       concurrency_key?: string | null;
     };
-    if (old_status === TaskStatus.InProgress && agent_id) {
-      for (const waiter of this.waitersOf(agent_id)) waiter.freed();
+    if (old_status === TaskStatus.InProgress) {
+      for (const waiter of this.waiters) if (waiter.agent_id === agent_id) waiter.freed();
     }
     if (type === 'task_assigned') this.wakeAll();
     // Its slot may be for another task; and a new task may have none.
@@ -127,7 +127,13 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   /** It may do more, or other, work than before. */
   @Live('agent_updated')
   onAgentUpdated({ agent_id }: LoggedEvent): void {
-    if (agent_id) for (const waiter of this.waitersOf(agent_id)) this.leave(waiter);
+    for (const waiter of this.waiters) if (waiter.agent_id === agent_id) this.leave(waiter);
+  }
+
+  /** It is told so, instead of being offered what is for others. */
+  @Live('agent_deleted')
+  onAgentDeleted(event: LoggedEvent): void {
+    this.onAgentUpdated(event);
   }
 
   @Live('workflow_agent_*')
@@ -183,10 +189,6 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     return [];
   }
 
-  private waitersOf(agent_id: string): Waiter[] {
-    return [...this.waiters].filter((waiter) => waiter.agent_id === agent_id);
-  }
-
   private wakeAll(): void {
     for (const waiter of this.waiters) this.leave(waiter);
   }
@@ -204,8 +206,8 @@ class Waiter {
   offer: Offer | null = null;
   readonly over: Promise<void>;
   wake: () => void = () => undefined;
-  /** Came before it was known what the agent can do. */
-  private readonly heard: Offer[] = [];
+  /** Came before it was known what the agent can do by now. */
+  private heard: Offer[] = [];
   private hasLooked = false;
   private hasFreed = false;
 
@@ -227,8 +229,8 @@ class Waiter {
   }
 
   wants(offer: Offer): boolean {
-    if (this.worker) return isFor(this.worker, offer);
-    this.heard.push(offer);
+    if (this.worker && isFor(this.worker, offer)) return true;
+    if (!this.hasLooked) this.heard.push(offer);
     return false;
   }
 
@@ -237,6 +239,7 @@ class Waiter {
     this.worker = worker;
     this.hasLooked = true;
     if (this.heard.some((offer) => isFor(worker, offer))) this.wake();
+    this.heard = [];
     this.wakeIfFreed();
   }
 

@@ -132,7 +132,7 @@ export class TaskDispatch {
     this.presence.note(agent_id);
     if (my_status === AgentStatus.Offline) await this.presence.comeBack(agent_id);
     if (my_status !== AgentStatus.Busy) return;
-    if (isWaiting) this.presence.noteFinished(agent_id);
+    if (isWaiting) this.presence.noteWaiting(agent_id);
     else await this.agents.noteIdle(agent_id);
   }
 

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Pool, PoolClient, QueryResultRow } from 'pg';
+import type { Pool, QueryResultRow } from 'pg';
 import { DataSource, type EntityManager } from 'typeorm';
 import { DatabasePool } from './database-pool.js';
 import { openScope } from './transaction-scope.js';
@@ -31,13 +31,15 @@ export class Database {
   }
 
   async query<Row extends QueryResultRow>(query: NamedStatement | string, values: unknown[] = []): Promise<Row[]> {
-    const connection = (openScope()?.client as PoolClient | undefined) ?? this.pool;
+    const connection = openScope()?.client ?? this.pool;
     const config = typeof query === 'string' ? { text: query, values } : { ...query, values };
     return (await connection.query<Row>(config)).rows;
   }
 
   /** Only within a unit of work: see `Transaction.send`. */
   send(query: NamedStatement, values: unknown[]): void {
-    openScope()!.transaction.send(query, values);
+    const scope = openScope();
+    if (!scope) throw new Error(`Only within a unit of work: ${query.name}`);
+    scope.transaction.send(query, values);
   }
 }

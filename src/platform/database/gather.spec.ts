@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { Gather, inStep } from './gather.js';
+import type { GuardedClient } from './guarded-client.js';
 import { transactionScope } from './transaction-scope.js';
 
+const client: Pick<GuardedClient, 'together'> = { together: (send) => send() };
+
 const inTransaction = <T>(work: () => Promise<T>): Promise<T> =>
-  transactionScope.run({ client: { together: (send) => send() }, transaction: null as never, is_open: true }, work);
+  transactionScope.run({ client: client as GuardedClient, transaction: null as never, is_open: true }, work);
 
 function recorder() {
   const calls: string[] = [];

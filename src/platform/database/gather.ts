@@ -16,7 +16,7 @@ export class Gather<Item, Result> {
   /** `work` answers in the order of the items. */
   constructor(private readonly work: (items: Item[]) => Promise<Result[]>) {}
 
-  /** Outside of a transaction the item goes alone. */
+  /** Outside of a transaction the item goes alone, if its statement may. */
   async add(item: Item): Promise<Result> {
     const scope = openScope();
     if (!scope) return (await this.work([item]))[0]!;

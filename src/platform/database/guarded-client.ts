@@ -27,8 +27,8 @@ export class GuardedClient extends pg.Client {
   }
 
   /**
-   * Sends the statement with the next one, so that the server is woken once for both. For those within a transaction of
-   * whose results nothing more depends than whether it can be committed.
+   * Sends the statement with the next one, so that the server is woken once for both. For those within a transaction that
+   * has begun, and on whose results nothing more depends than whether it can be committed.
    */
   sendWithNext(query: pg.QueryConfig): Promise<pg.QueryResult> {
     if (!this.pipeline) return this.query(query) as Promise<pg.QueryResult>;

@@ -4,7 +4,7 @@ import type { Transaction } from './unit-of-work.js';
 
 /** The unit of work that the running code is in, and the one connection that belongs to it. */
 export interface TransactionScope {
-  readonly client: Pick<GuardedClient, 'together'>;
+  readonly client: GuardedClient;
   readonly transaction: Transaction;
   is_open: boolean;
   /** When the last of the statements is done that were gathered in it, and what will be sent next: see `Gather`. */

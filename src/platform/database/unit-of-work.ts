@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
-import type { QueryConfig, QueryResult } from 'pg';
-import { DataSource, type EntityManager } from 'typeorm';
+import type { QueryResult } from 'pg';
+import { DataSource, type EntityManager, type QueryRunner } from 'typeorm';
 import { continueIn, currentContext, type RequestContext } from '../context/request-context.js';
 import type { Changed, Changes } from '../context/request-trace.js';
 import type { DomainEvent } from '../events/domain-event.js';
@@ -8,7 +8,7 @@ import { eventRows, LOG_EVENTS, recorded, type RecordedEvent } from '../events/e
 import { EventHandlers } from '../events/handlers.js';
 import { CommitSignal } from '../events/commit-signal.js';
 import type { NamedStatement } from './database.js';
-import { sqlStateOf } from './database-error.js';
+import { isAnswer, sqlStateOf } from './database-error.js';
 import type { GuardedClient } from './guarded-client.js';
 import { openScope, type TransactionScope, transactionScope } from './transaction-scope.js';
 import { tryAgain } from './try-again.js';
@@ -33,7 +33,8 @@ export interface Transaction {
 }
 
 const logger = new Logger('UnitOfWork');
-const TRANSACTION_HAS_FAILED = '25P02';
+/** The transaction has failed already; and so a statement was not prepared, which is done with its first use. */
+const FOLLOWS_A_FAILURE = new Set(['25P02', '26000']);
 
 /** A change and its events, together or not at all. */
 @Injectable()
@@ -63,9 +64,8 @@ export class UnitOfWork {
     };
     client.on('error', onBroken);
     try {
-      tx.begin();
-      // What TypeORM saves is a part of it.
-      Object.assign(runner, { isTransactionActive: true });
+      // Not together with what follows: without it, that would be committed by itself.
+      await runner.startTransaction();
       const result = await transactionScope.run(scope, async () => {
         const value = await work(tx);
         await tx.settle();
@@ -73,15 +73,14 @@ export class UnitOfWork {
       });
       scope.is_open = false;
       await commit(client);
-      // Without its BEGIN it was none.
-      if (tx.failure) throw tx.failure;
       tx.tellCommitted();
       if (tx.has_events) this.commits.signal();
       return result;
     } catch (error) {
       scope.is_open = false;
-      await rollBack(client);
-      throw broken ?? tx.failure ?? error;
+      await rollBack(runner);
+      // What the database has said tells more than that the connection is gone.
+      throw [tx.failure, broken, error].find(isAnswer) ?? broken ?? tx.failure ?? error;
     } finally {
       client.off('error', onBroken);
       await runner.release();
@@ -113,12 +112,11 @@ class OpenTransaction implements Transaction {
     return this.failed;
   }
 
-  begin(): void {
-    this.sendWithNext({ text: 'BEGIN' });
-  }
-
   send(statement: NamedStatement, values: unknown[]): void {
-    this.sendWithNext({ ...statement, values });
+    this.client.sendWithNext({ ...statement, values }).catch((error: unknown) => {
+      // By another one, which is told by whom it belongs to.
+      if (!FOLLOWS_A_FAILURE.has(sqlStateOf(error))) this.failed ??= error;
+    });
   }
 
   record(event: DomainEvent): void {
@@ -159,13 +157,6 @@ class OpenTransaction implements Transaction {
     for (const action of this.lastActions) action();
   }
 
-  private sendWithNext(query: QueryConfig): void {
-    this.client.sendWithNext(query).catch((error: unknown) => {
-      // By another one, which is told by whom it belongs to.
-      if (sqlStateOf(error) !== TRANSACTION_HAS_FAILED) this.failed ??= error;
-    });
-  }
-
   private async handle(event: DomainEvent): Promise<void> {
     if (this.handled.has(event)) return;
     this.handled.add(event);
@@ -194,7 +185,7 @@ async function commit(client: GuardedClient): Promise<void> {
   }
 }
 
-/** When the connection is gone, the server has rolled back by itself; the first error is the one to tell. */
-async function rollBack(client: GuardedClient): Promise<void> {
-  await (client.query('ROLLBACK') as Promise<unknown>).catch(() => undefined);
+async function rollBack(runner: QueryRunner): Promise<void> {
+  // When the connection is gone, the server has rolled back by itself; the first error is the one to tell.
+  if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
 }

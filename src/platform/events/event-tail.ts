@@ -121,8 +121,10 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     this.isLooking = true;
     let isOver = true;
     try {
-      const { batch, untold } = await this.read();
-      const { events, is_held_back } = batch;
+      let batch = await this.read();
+      // Somebody has come meanwhile, to whom all after this position was promised.
+      while (batch.untold.length > this.unwanted().length) batch = await this.read();
+      const { events, is_held_back, untold } = batch;
       this.tell(events, untold);
       for (const listener of this.lookListeners) listener({ ...batch, began_at });
       isOver = events.length < BATCH;
@@ -150,12 +152,13 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     }
   }
 
-  private async read(): Promise<{ batch: Batch; untold: readonly string[] }> {
-    const untold = [...this.onDemand].flatMap(([type, isWanted]) => (isWanted() ? [] : [type]));
-    const batch = await this.log.readAfter(this.current, BATCH, untold);
-    // Somebody has come meanwhile, to whom all after the tail's position was promised.
-    const isWantedNow = untold.some((type) => this.onDemand.get(type)!());
-    return isWantedNow ? { batch: await this.log.readAfter(this.current, BATCH), untold: [] } : { batch, untold };
+  private async read(): Promise<Batch & { untold: readonly string[] }> {
+    const untold = this.unwanted();
+    return { ...(await this.log.readAfter(this.current, BATCH, untold)), untold };
+  }
+
+  private unwanted(): string[] {
+    return [...this.onDemand].flatMap(([type, isWanted]) => (isWanted() ? [] : [type]));
   }
 
   private tell(events: LoggedEvent[], untold: readonly string[]): void {
