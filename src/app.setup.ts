@@ -14,6 +14,7 @@ import { acceptJson } from './platform/http/json-body.js';
 import { toJson } from './platform/http/json-text.js';
 import { PAGE_HEADERS } from './platform/http/page.interceptor.js';
 import { ProblemFilter } from './platform/http/problem.filter.js';
+import { keepAddressesOf } from './platform/http/client-address.js';
 import { addRequestHooks, requestId } from './platform/http/request-hooks.js';
 import { RouteTable } from './platform/http/route-table.js';
 import { serverLimits } from './platform/http/server-limits.js';
@@ -62,6 +63,7 @@ export async function createApp(
   });
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
+  keepAddressesOf(fastify.server);
   addRequestHooks(fastify, environment, adapter);
   adapter.grace_seconds = environment.SHUTDOWN_GRACE_SECONDS;
   adapter.watchConnections();

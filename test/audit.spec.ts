@@ -352,6 +352,27 @@ describe('the audit of requests', () => {
       });
     });
 
+    it('of who may do the tasks of a workflow, and of the secret of a key', async () => {
+      const [{ id }, agent] = [await makeWorkflow(server), await makeAgent(server, { name: 'Ada' })];
+      const { body: key } = await server.post('/api/v1/auth/keys', { name: 'to rotate', role: 'viewer' });
+      const assigned = [{ id: agent.id, name: 'Ada' }];
+
+      const [added, removed, rotated] = [
+        await send('POST', `/api/v1/workflows/${id}/agents`, { agent_id: agent.id }),
+        await send('DELETE', `/api/v1/workflows/${id}/agents/${agent.id}`),
+        await send('POST', `/api/v1/auth/keys/${key.id}/rotate`, {}),
+      ];
+
+      const changes = await Promise.all(
+        [added, removed, rotated].map(async ({ request_id }) => (await recordOf(request_id)).changes),
+      );
+      expect(changes).toEqual([
+        { assigned_agents: { before: [], after: assigned } },
+        { assigned_agents: { before: assigned, after: [] } },
+        { previous_valid_until: { before: null, after: expect.stringMatching(/Z$/) } },
+      ]);
+    });
+
     it('of each task of a bulk change', async () => {
       const tasks = [await makeTask(server, { priority: 'low' }), await makeTask(server, { priority: 'medium' })];
       const task_ids = tasks.map(({ id }) => id as string);

@@ -162,6 +162,27 @@ describe('a slot', () => {
   });
 });
 
+describe('a slot that many wait for', () => {
+  it('wakes the agent that can use it, however many others come before it', async () => {
+    const concurrency = { key: '"one"', limit: 1 };
+    const others = { key: 'others', for_each: items(12), agent_type: 'nobody', priority: 'high', concurrency };
+    const first = { key: 'first', priority: 'critical', concurrency };
+    const { agent } = await startRun(server, [first, others, { key: 'last', concurrency }]);
+    const other = await makeAgent(server, { type: agent.type, status: 'offline' });
+    const [held] = await lease(server, agent);
+    const startedAt = performance.now();
+    const waiting = lease(server, other, { wait_seconds: WAIT_SECONDS });
+    await eventually(async () =>
+      expect((await server.get(`/api/v1/agents/${other.id}`)).body.status).not.toBe('offline'),
+    );
+
+    await complete(server, held!);
+
+    expect((await waiting).map(({ task }) => task.step_key)).toEqual(['last']);
+    expect((performance.now() - startedAt) / 1000).toBeLessThan(WAIT_SECONDS / 2);
+  });
+});
+
 describe('under contention', () => {
   it('the limit holds, and all tasks are done once', async () => {
     const count = 60;

@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { DatabasePool } from '../src/platform/database/database-pool.js';
+import { eventually } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
+import { startRun } from './support/runs.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
 /** The books of every agent agree with the tasks, and every lease has its agent. */
@@ -90,6 +93,30 @@ describe('at the same time', () => {
       [project_id],
     );
     expect(started).toHaveLength(100);
+  });
+
+  it.skipIf(!inject('template'))("a result that waits for its agent's row keeps no other waiting", async () => {
+    const [stuck, free] = [await held(), await startRun(server, [{ key: 'a' }])];
+    const [leased] = await lease(server, free.agent);
+    const holder = await server.app.get(DatabasePool).pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM agents WHERE id = $1 FOR UPDATE', [stuck.agent.id]);
+    let isAnswered = false;
+    const waiting = complete(server, stuck.leased).then((answer) => {
+      isAnswered = true;
+      return answer.status;
+    });
+    await eventually(async () => {
+      const waiters = await server.database.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'`);
+      expect(waiters.length).toBeGreaterThan(0);
+    });
+
+    expect((await complete(server, leased!)).status).toBe(200);
+    expect(isAnswered).toBe(false);
+
+    await holder.query('ROLLBACK');
+    holder.release();
+    expect(await waiting).toBe(200);
   });
 
   it('leases by one agent never exceed its slots', async () => {

@@ -1,6 +1,7 @@
 import { get as httpGet, request } from 'node:http';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { DatabasePool } from '../src/platform/database/database-pool.js';
 import { LeaseWaiters } from '../src/tasks/lease-waiters.js';
 import { eventually, HANGING_MS, within } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
@@ -67,6 +68,34 @@ describe('an agent that waits for work', () => {
     });
 
     expect(await Promise.all(rounds)).toEqual(rounds.map((_each, round) => [`beginner ${round}`]));
+  });
+
+  it.skipIf(!inject('template'))('gets a task as soon as others let go of it', async () => {
+    const { agent, task } = await place();
+    const { id } = await task('in other hands');
+    const holder = await server.app.get(DatabasePool).pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM tasks WHERE id = $1 FOR UPDATE', [id]);
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+
+    await holder.query('ROLLBACK');
+    holder.release();
+
+    expect(titles(await answer)).toEqual(['in other hands']);
+  });
+
+  it.skipIf(!inject('template'))('gets a task although a transaction holds the log back', async () => {
+    const { agent, task } = await place();
+    const { answer } = await waiting(await agent({ status: 'offline' }));
+    const holder = await server.app.get(DatabasePool).pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT pg_current_xact_id()');
+
+    await task('not yet told');
+
+    expect(titles(await answer)).toEqual(['not yet told']);
+    await holder.query('ROLLBACK');
+    holder.release();
   });
 
   it('gets nothing when its time is over', async () => {

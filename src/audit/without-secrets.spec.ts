@@ -4,15 +4,23 @@ import { MOST_VALUE_BYTES, safeText, safeValue } from './without-secrets.js';
 const SECRET = { $cut: 'secret' };
 
 describe('a value in a record', () => {
-  it.each(['password', 'db_password', 'apiKey', 'API-KEY', 'client_secret', 'lease_token', 'Authorization', 'cookie'])(
-    'is cut out when it is called %s, wherever it stands',
-    (name) => {
-      expect(safeValue(name, 'hunter2')).toEqual(SECRET);
-      expect(safeValue('metadata', { deep: [{ [name]: 'hunter2', more: 1 }] })).toEqual({
-        deep: [{ [name]: SECRET, more: 1 }],
-      });
-    },
-  );
+  it.each([
+    'password',
+    'db_password',
+    'apiKey',
+    'API-KEY',
+    'client_secret',
+    'lease_token',
+    'Authorization',
+    'cookie',
+    'pwd',
+    'db_pw',
+  ])('is cut out when it is called %s, wherever it stands', (name) => {
+    expect(safeValue(name, 'hunter2')).toEqual(SECRET);
+    expect(safeValue('metadata', { deep: [{ [name]: 'hunter2', more: 1 }] })).toEqual({
+      deep: [{ [name]: SECRET, more: 1 }],
+    });
+  });
 
   it.each(['tokens', 'max_tokens', 'total_tokens', 'prompt_tokens', 'title'])(
     'is shown when it is called %s',

@@ -10,7 +10,7 @@ const SECRET: Cut = { $cut: 'secret' };
 
 /** Names under which people keep what nobody else should read. */
 const SECRET_NAME =
-  /(pass(word|wd|phrase)|secret|token|credential|authorization|cookie|api_?-?key|access_?-?key|private_?-?key|jwt)/i;
+  /(pass(word|wd|phrase)|(^|_|-)p(wd|w)$|secret|token|credential|authorization|cookie|api_?-?key|access_?-?key|private_?-?key|jwt)/i;
 /** Names that only sound so. */
 const HARMLESS_NAME =
   /^(max|min|total|used|prompt|completion|input|output|cached)_?tokens?(_.*)?$|^tokens?_(used|in|out|count|limit)$|^tokens$/i;

@@ -7,6 +7,7 @@ import { currentContext } from '../platform/context/request-context.js';
 import { Database } from '../platform/database/database.js';
 import { Filters } from '../platform/database/filters.js';
 import { listRows, type Sort } from '../platform/database/list-rows.js';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
 import type { Page } from '../platform/http/page.js';
@@ -146,7 +147,9 @@ export class ApiKeysService {
       const where = { id, ...ownRows() };
       const key = await tx.manager.findOne(ApiKey, { where, lock: { mode: 'pessimistic_write' } });
       if (!key) throw new ApiKeyNotFound(id);
+      const before = snapshot(key);
       work(key, tx);
+      tx.changed('key', key.id, changesSince(before, key, ['previous_valid_until']));
       await this.save(key, tx);
       return key;
     });

@@ -3,17 +3,20 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AgentPresence } from '../agents/agent-presence.js';
 import { Environment } from '../platform/config/environment.js';
 import { openScope } from '../platform/database/transaction-scope.js';
+import { EventTail } from '../platform/events/event-tail.js';
 import { Live } from '../platform/events/handlers.js';
 import type { LoggedEvent } from '../platform/events/logged-event.js';
 import { NothingYet } from '../platform/http/nothing-yet.js';
 import { NextReady } from './next-ready.js';
 import type { LeasedTask } from './task.sql.js';
-import { type LeaseRequest, TaskDispatch, type Worker } from './task-dispatch.js';
+import { type LeaseRequest, MAX_OFFERS_OF_KEY, TaskDispatch, type Worker } from './task-dispatch.js';
 import { TaskStatus } from './task-state.js';
 import type { Wanted } from './tasks.events.js';
 
 /** An agent that waits for work must not look silent meanwhile: so many signs come before it would. */
 const SIGNS_OF_LIFE = 3;
+/** Who was passed over looks again after this long, at first and at most: whoever had the task may just let go of it. */
+const PASSED_OVER_MS = { first: 10, most: 250 };
 
 /** A task became ready; it is offered to one agent after the other, until one of them takes it. */
 interface Offer {
@@ -30,6 +33,8 @@ interface Poll {
   /** As its last look saw the agent; null before the first. */
   worker: Worker | null;
   offer: Offer | null;
+  /** How often in a row it found something that others had their hands on. */
+  passed_over: number;
 }
 
 /** Agents in a long poll. An event wakes the one that a task could be for; nobody polls the database. */
@@ -47,14 +52,16 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     private readonly dispatch: TaskDispatch,
     private readonly nextReady: NextReady,
     private readonly presence: AgentPresence,
+    tail: EventTail,
     { AGENT_OFFLINE_AFTER_SECONDS }: Environment,
   ) {
+    tail.onUnsettled((events) => this.onUnsettled(events));
     this.signOfLifeMs = (AGENT_OFFLINE_AFTER_SECONDS * 1000) / SIGNS_OF_LIFE;
   }
 
   /** Leases at once, or as soon as there is something, until the time is over or the client has left. */
   async lease(request: LeaseRequest, wait_ms: number, hasLeft: AbortSignal): Promise<LeasedTask[]> {
-    const first = { deadline: performance.now() + wait_ms, worker: null, offer: null };
+    const first = { deadline: performance.now() + wait_ms, worker: null, offer: null, passed_over: 0 };
     const poll: Poll = this.polls.get(hasLeft) ?? first;
     this.polls.set(hasLeft, poll);
     const mayWait = (): boolean => performance.now() < poll.deadline && !this.isClosing && !hasLeft.aborted;
@@ -78,9 +85,12 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   private async look(request: LeaseRequest, poll: Poll, waiter: Waiter | null): Promise<LeasedTask[]> {
     try {
       if (waiter) await this.nextReady.watch(() => this.wakeAll());
-      const { worker, tasks } = await this.dispatch.lease(request);
+      const { worker, tasks, is_passed_over } = await this.dispatch.lease(request);
       poll.worker = worker;
       waiter?.know(worker);
+      poll.passed_over = is_passed_over ? poll.passed_over + 1 : 0;
+      if (is_passed_over)
+        waiter?.wakeIn(Math.min(PASSED_OVER_MS.first * 2 ** (poll.passed_over - 1), PASSED_OVER_MS.most));
       if (tasks.length === 0) await this.dispatch.noteIdle(worker, waiter !== null);
       await this.passOn(poll.offer, tasks);
       poll.offer = null;
@@ -122,6 +132,12 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     const ms = wanted.ready_at === null ? 0 : new Date(wanted.ready_at).getTime() - created_at.getTime();
     if (ms > 0) this.nextReady.expect(ms);
     else if (!concurrency_key) this.offer({ task_id, wanted, project_id, tried: new Set() });
+  }
+
+  /** What becomes ready is so, also while its place in the log is open: nobody waits for that. */
+  private onUnsettled(events: readonly LoggedEvent[] | null): void {
+    if (!events) return this.wakeAll();
+    for (const event of events) if (event.type.startsWith('task_')) this.onTaskEvent(event);
   }
 
   /** It may do more, or other, work than before. */
@@ -169,7 +185,10 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     await nextTurn();
     this.keysToOffer.delete(key);
     try {
-      for (const { id, project_id, ...wanted } of await this.dispatch.readyOfKey(key)) {
+      const ready = await this.dispatch.readyOfKey(key);
+      // There may be more, for others.
+      if (ready.length === MAX_OFFERS_OF_KEY) return this.wakeAll();
+      for (const { id, project_id, ...wanted } of ready) {
         this.offer({ task_id: id, project_id, wanted: { ...wanted, ready_at: null }, tried: new Set() });
       }
     } catch (error) {
@@ -226,6 +245,10 @@ class Waiter {
       };
       hasLeft.addEventListener('abort', this.wake);
     });
+  }
+
+  wakeIn(ms: number): void {
+    setTimeout(() => this.wake(), ms).unref();
   }
 
   wants(offer: Offer): boolean {

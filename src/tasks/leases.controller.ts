@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AgentsService } from '../agents/agents.service.js';
 import { DEFAULT_LEASE_SECONDS } from '../agents/lease-seconds.js';
 import { Access } from '../platform/access/access.decorator.js';
-import { Authenticator } from '../platform/access/authenticator.js';
+import { CredentialWatch } from '../platform/access/credential-watch.js';
 import { Role } from '../platform/access/principal.js';
 import { describeError } from '../platform/errors/describe-error.js';
 import { ApiErrors } from '../platform/http/api.decorators.js';
@@ -41,7 +41,7 @@ export class LeasesController {
     private readonly completions: TaskCompletions,
     private readonly waiters: LeaseWaiters,
     private readonly agents: AgentsService,
-    private readonly authenticator: Authenticator,
+    private readonly credentials: CredentialWatch,
   ) {}
 
   @Post('lease')
@@ -63,10 +63,10 @@ export class LeasesController {
     );
   }
 
-  /** Who has left, or was revoked while it waits, gets no task any more. With an idempotency key this is asked again. */
+  /** Who has left, or whose credential ends while it waits, gets no task any more. With an idempotency key this is asked again. */
   private endOf(reply: FastifyReply): AbortSignal {
     const known = this.ends.get(reply);
-    const end = known ?? AbortSignal.any([departure(reply), this.authenticator.changeBefore(reply)]);
+    const end = known ?? AbortSignal.any([departure(reply), this.credentials.endBefore(reply)]);
     this.ends.set(reply, end);
     return end;
   }

@@ -5,7 +5,7 @@ import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
-import { shareTransaction } from '../platform/database/share-transaction.js';
+import { isLocked, shareTransaction, waitShortly } from '../platform/database/share-transaction.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
 import { DomainError, refusalOf } from '../platform/errors/domain-error.js';
 import { CommitSignal } from '../platform/events/commit-signal.js';
@@ -101,7 +101,7 @@ export class TaskCompletions {
     const goesAlone = (dto.quality_score ?? null) !== null || output.length > LARGE_OUTPUT;
     const result = { task_id, dto, output, is_shown, goesAlone, context: currentContext() };
     const isInCompany = this.inCompany.delete(dto.lease_token);
-    return (isInCompany ? null : await this.alone.add(result)) ?? this.inRuns.add(result);
+    return (isInCompany ? null : await this.alone.add(result)) ?? this.inRuns.add(result).catch(unlessLocked);
   }
 
   /** Whatever the task is in: it is locked, looked at, and then completed. */
@@ -132,7 +132,9 @@ export class TaskCompletions {
   /** Tasks whose runs may go on. */
   private completeInRuns(results: Result[]): Promise<(CompletedTask | null)[]> {
     return this.unitOfWork.run(async (tx) => {
+      // One whose row, or agent's row, somebody has locked must not keep those behind it waiting.
       if (results.length > 1) shareTransaction(this.database);
+      else waitShortly(this.database);
       const rows = await this.database.query<CompletedInRun>(COMPLETE_IN_RUNS, valuesOf(results));
       this.store.noteRunLocks(rows);
       const done = doneOf(results, rows);
@@ -163,6 +165,12 @@ export class TaskCompletions {
     this.presence.note(agent_id);
     this.presence.noteFinished(agent_id);
   }
+}
+
+/** Then it waits by itself. */
+function unlessLocked(error: unknown): null {
+  if (isLocked(error)) return null;
+  throw error;
 }
 
 type Done<Row> = Result & { task: Row };

@@ -24,7 +24,7 @@ import { LeaseLost } from './tasks.errors.js';
 import { TaskAssigned, TaskProgressUpdated } from './tasks.events.js';
 
 const SWEEP_BATCH = 1000;
-const MAX_OFFERS_OF_KEY = 10;
+export const MAX_OFFERS_OF_KEY = 10;
 /** How often a lease that lost a race for a slot is tried again at once. */
 const TRIES_FOR_SLOT = 5;
 const EXPIRED = statement(
@@ -68,6 +68,19 @@ export interface ReadyTask {
   required_capabilities: string[];
 }
 
+interface Contention {
+  is_contended: boolean;
+  is_passed_over: boolean;
+}
+
+/** What there was for an agent. */
+export interface LeaseLook {
+  worker: Worker;
+  tasks: LeasedTask[];
+  /** There was something, but at this moment others had their hands on it. */
+  is_passed_over: boolean;
+}
+
 export interface LeaseRequest {
   agent_id: string;
   max_tasks: number;
@@ -93,7 +106,7 @@ export class TaskDispatch {
   ) {}
 
   /** What the agent gets right now, possibly nothing. Throws AgentNotFound. */
-  async lease(request: LeaseRequest): Promise<{ worker: Worker; tasks: LeasedTask[] }> {
+  async lease(request: LeaseRequest): Promise<LeaseLook> {
     for (let tries = 1; ; tries++) {
       const { is_contended, ...result } = await this.leaseOnce(request);
       if (result.tasks.length > 0 || !is_contended || tries === TRIES_FOR_SLOT) return result;
@@ -105,7 +118,7 @@ export class TaskDispatch {
     const ids = (count: number) => Array.from({ length: count }, newId);
     const metadata = JSON.stringify(eventOrigin().metadata);
     const leasing = max_tasks === 1 ? LEASE : LEASE_SEVERAL;
-    const rows = await this.database.query<LeasedTask & Worker & { is_contended: boolean }>(leasing, [
+    const rows = await this.database.query<LeasedTask & Worker & Contention>(leasing, [
       agent_id,
       max_tasks,
       lease_seconds,
@@ -124,7 +137,8 @@ export class TaskDispatch {
       this.lastServed = last.project_id ?? 'ffffffff-ffff-ffff-ffff-ffffffffffff';
       this.commits.signal();
     }
-    return { worker, tasks, is_contended: worker.is_contended };
+    const { is_contended, is_passed_over } = worker;
+    return { worker, tasks, is_contended, is_passed_over };
   }
 
   /** It asked for work and there is none: it is there, and it is idle, or soon if it waits for some. */

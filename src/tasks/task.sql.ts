@@ -283,6 +283,7 @@ const leasing = (candidates: string): string => `
           me.is_draining AS my_draining, me.capabilities AS my_capabilities, me.free_slots AS my_free_slots,
           (SELECT count(*) FROM leased) < (SELECT count(*) FROM candidates c WHERE c.concurrency_key IS NOT NULL)
             AS is_contended,
+          EXISTS (SELECT FROM candidates) AND NOT EXISTS (SELECT FROM picked) AS is_passed_over,
           t.id, t.project_id, t.lease_token, t.lease_expires_at, t.attempt,
           (t.run_id IS NOT NULL OR t.workflow_id IS NOT NULL OR t.has_dependents) AS is_in_company,
           CASE WHEN t.id IS NOT NULL THEN ${TASK_JSON} END AS json

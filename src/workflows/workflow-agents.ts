@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Agent } from '../agents/agent.entity.js';
 import { AgentsService } from '../agents/agents.service.js';
+import { changesSince, snapshot } from '../platform/context/request-trace.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { UnknownReference } from '../platform/errors/common.errors.js';
 import { TaskStore } from '../tasks/task-store.js';
@@ -23,20 +24,23 @@ export class WorkflowAgents {
   async assign(id: string, { agent_id, agent_name }: AssignWorkflowAgentDto): Promise<WorkflowRow> {
     const agent = await this.agents.find(agent_id);
     if (!agent) throw new UnknownReference('agent_id', agent_id, 'agent');
-    return this.unitOfWork.run(async (tx) => {
-      const workflow = await this.workflows.lock(tx, id);
-      await this.add(tx, workflow, { id: agent.id, name: agent_name ?? agent.name });
-      await this.restrictTasks(tx, id);
-      return this.workflows.get(id);
-    });
+    return this.change(id, (tx, workflow) => this.add(tx, workflow, { id: agent.id, name: agent_name ?? agent.name }));
   }
 
   /** Absent is fine. */
   remove(id: string, agent_id: string): Promise<WorkflowRow> {
+    return this.change(id, (tx, workflow) => this.takeOff(tx, workflow, agent_id));
+  }
+
+  private change(id: string, work: (tx: Transaction, workflow: Workflow) => Promise<void>): Promise<WorkflowRow> {
     return this.unitOfWork.run(async (tx) => {
-      await this.takeOff(tx, await this.workflows.lock(tx, id), agent_id);
+      const workflow = await this.workflows.lock(tx, id);
+      const before = await this.workflows.get(id);
+      await work(tx, workflow);
       await this.restrictTasks(tx, id);
-      return this.workflows.get(id);
+      const after = await this.workflows.get(id);
+      tx.changed('workflow', id, changesSince(snapshot(before), after, ['assigned_agents']));
+      return after;
     });
   }
 

@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { FlightdeckAgent } from '@flightdeck/client';
+import { DatabasePool } from '../../src/platform/database/database-pool.js';
 import { eventually } from '../support/eventually.js';
 import { bearer, firstKey } from '../support/keys.js';
 import { SocketClient } from '../support/socket-client.js';
@@ -26,8 +27,8 @@ describe('a key of role agent', () => {
   };
   const describeAgent = () => ({ name: `Agent ${++count}`, key: `agent_${count}`, type: `type_${count}` });
   /** An agent that registered itself. */
-  const registered = async () => {
-    const { headers, ...key } = await agentKey();
+  const registered = async (fields: object = {}) => {
+    const { headers, ...key } = await agentKey(fields);
     const { body: agent } = await server.post('/api/v1/agents', describeAgent(), headers);
     return { agent, headers, ...key };
   };
@@ -73,8 +74,8 @@ describe('a key of role agent', () => {
   });
 
   it.each([
-    ['one that has an agent', registered],
-    ['one that has none yet', agentKey],
+    ['one that has an agent', () => registered()],
+    ['one that has none yet', () => agentKey()],
   ])('of others sees nothing, as if they did not exist: %s', async (_which, make) => {
     const { headers } = await make();
     const other = await registered();
@@ -177,6 +178,33 @@ describe('a key of role agent', () => {
     expect([[], 401]).toContainEqual(Array.isArray(body) ? body : body.status);
     expect((await server.post('/api/v1/tasks/lease', { agent_id: agent.id }, headers)).status).toBe(401);
   });
+
+  it('gets no task after it is over, also when it waits for one', async () => {
+    const { agent, headers } = await registered({ expires_at: new Date(Date.now() + 1_500).toISOString() });
+    const { body } = await server.post('/api/v1/tasks/lease', { agent_id: agent.id, wait_seconds: 20 }, headers);
+    await server.post('/api/v1/tasks', { title: 'Too late', agent_type: agent.type }, admin);
+
+    expect(body).toEqual([]);
+    expect((await server.post('/api/v1/tasks/lease', { agent_id: agent.id }, headers)).status).toBe(401);
+  });
+
+  it.skipIf(!inject('template'))(
+    'gets no task after it was revoked, also when nobody is told of that yet',
+    async () => {
+      const { id, agent, headers } = await registered();
+      const waiting = server.post('/api/v1/tasks/lease', { agent_id: agent.id, wait_seconds: 20 }, headers);
+      const holder = await server.app.get(DatabasePool).pool.connect();
+      await holder.query('BEGIN');
+      await holder.query('SELECT pg_current_xact_id()');
+
+      await server.request('DELETE', `/api/v1/auth/keys/${id}`, undefined, admin);
+      const { body } = await waiting;
+
+      expect([[], 401]).toContainEqual(Array.isArray(body) ? body : body.status);
+      await holder.query('ROLLBACK');
+      holder.release();
+    },
+  );
 
   it('is all that the client needs', async () => {
     const { key } = await agentKey();

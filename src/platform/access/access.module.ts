@@ -1,7 +1,9 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccessGuard } from './access.guard.js';
+import { CredentialWatch } from './credential-watch.js';
 
 /** The first guard of all: those after it know who is calling. */
-@Module({ providers: [{ provide: APP_GUARD, useClass: AccessGuard }] })
+@Global()
+@Module({ providers: [{ provide: APP_GUARD, useClass: AccessGuard }, CredentialWatch], exports: [CredentialWatch] })
 export class AccessModule {}

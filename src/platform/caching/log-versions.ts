@@ -74,9 +74,9 @@ export class LogVersions implements OnModuleInit {
     return Promise.race([this.tail.lookAfter(moment), sleep(PATIENCE_MS, undefined, { ref: false })]);
   }
 
-  private note({ began_at, events, unsettled_types, is_whole }: Look): void {
+  private note({ began_at, events, unsettled, is_whole }: Look): void {
     for (const { id, type } of events) this.newest.set(type, { id, count: ++this.count });
-    this.unsettled = unsettled_types;
+    this.unsettled = unsettled.map(({ type }) => type);
     if (is_whole) this.lookedAt = began_at;
   }
 

@@ -58,8 +58,8 @@ export interface Batch {
   events: LoggedEvent[];
   /** There are later rows that may not be read yet, because an earlier transaction still runs. */
   is_held_back: boolean;
-  /** The types of those rows: they have happened, only their order is open. */
-  unsettled_types: string[];
+  /** Those rows: they have happened, only their order is open. */
+  unsettled: LoggedEvent[];
   /** Nothing that was committed when it was read is missing in both. */
   is_whole: boolean;
 }
@@ -82,7 +82,7 @@ export class EventLog {
     return {
       events: settled,
       is_held_back: unsettled >= 0,
-      unsettled_types: later.map(({ type }) => type),
+      unsettled: later,
       is_whole: rows.length < limit,
     };
   }

@@ -17,9 +17,11 @@ const LOOK_ANYWAY: Rest = { ms: 5_000 };
 /** Under load one look serves all commits of this long; the first one after a pause is seen at once. */
 const GATHER_MS = 3;
 const AFTER_FAILURE: Rest = { ms: 1_000, is_firm: true };
+/** After how long it is told that something has happened whose order is still open; and how often that there is much. */
+const UNSETTLED_MS = { early: 20, guess: 250 };
 
 /** What one look at the log has shown. */
-export interface Look extends Pick<Batch, 'events' | 'unsettled_types' | 'is_whole'> {
+export interface Look extends Pick<Batch, 'events' | 'unsettled' | 'is_whole'> {
   /** By `performance.now()`: what was committed before it has been seen. */
   began_at: number;
 }
@@ -35,6 +37,10 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventTail.name);
   private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
   private readonly lookListeners = new Set<(look: Look) => void>();
+  private readonly unsettledListeners = new Set<(events: readonly LoggedEvent[] | null) => void>();
+  /** By id, since when they were found so; Infinity: they have been told. */
+  private unsettledSince = new Map<string, number>();
+  private guessedAt = -Infinity;
   private readonly onDemand = new Map<string, () => boolean>();
   private current: Position = START;
   private foundAt = 0;
@@ -73,6 +79,14 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   /** Called after each look that found out how the log is, also when there was nothing new. */
   onLook(listener: (look: Look) => void): void {
     this.lookListeners.add(listener);
+  }
+
+  /**
+   * Called with events that have happened while their order is open, as a transaction runs long: each once, and later told
+   * to the live handlers as all others. With null, again and again, while there are more than one look shows.
+   */
+  onUnsettled(listener: (events: readonly LoggedEvent[] | null) => void): void {
+    this.unsettledListeners.add(listener);
   }
 
   /** Events of this type are told only while it is wanted: there may be as many as requests. */
@@ -126,6 +140,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
       while (batch.untold.length > this.unwanted().length) batch = await this.read();
       const { events, is_held_back, untold } = batch;
       this.tell(events, untold);
+      if (batch.unsettled.length > 0 || this.unsettledSince.size > 0) this.tellUnsettled(batch);
       for (const listener of this.lookListeners) listener({ ...batch, began_at });
       isOver = events.length < BATCH;
       this.heldBackMs =
@@ -167,6 +182,17 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
       this.current = { txid: event.txid, seq: event.seq };
     }
     if (events.length > 0) for (const listener of this.listeners) listener(events);
+  }
+
+  private tellUnsettled({ unsettled, is_whole }: Batch): void {
+    const now = performance.now();
+    const before = this.unsettledSince;
+    this.unsettledSince = new Map(unsettled.map(({ id }) => [id, before.get(id) ?? now]));
+    const late = unsettled.filter(({ id }) => now - this.unsettledSince.get(id)! >= UNSETTLED_MS.early);
+    for (const { id } of late) this.unsettledSince.set(id, Infinity);
+    if (is_whole ? late.length === 0 : now - this.guessedAt < UNSETTLED_MS.guess) return;
+    if (!is_whole) this.guessedAt = now;
+    for (const listener of this.unsettledListeners) listener(is_whole ? late : null);
   }
 
   private callHandlersOf(event: LoggedEvent): void {

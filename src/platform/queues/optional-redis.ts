@@ -16,6 +16,7 @@ export class OptionalRedis {
   private readonly warning: SeldomWarning;
   /** Not its `status`: that of one which hangs stays `ready` for a while. */
   private isThere = false;
+  private connecting: Promise<void> | null = null;
 
   /**
    * @param without what is done while it is away, for the log
@@ -56,8 +57,9 @@ export class OptionalRedis {
   }
 
   /** Goes on trying by itself when nothing answers. */
-  async connect(): Promise<void> {
-    await this.redis.connect().catch((error: Error) => this.tell(error));
+  connect(): Promise<void> {
+    // Nest calls the hooks of a provider once for each name that it has.
+    return (this.connecting ??= this.redis.connect().catch((error: Error) => this.tell(error)));
   }
 
   close(): void {
