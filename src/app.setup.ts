@@ -1,6 +1,7 @@
 import { VersioningType } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppModule, type AppExtras } from './app.module.js';
 import { RequestAudit } from './audit/request-audit.js';
@@ -14,7 +15,7 @@ import { acceptJson } from './platform/http/json-body.js';
 import { toJson } from './platform/http/json-text.js';
 import { PAGE_HEADERS } from './platform/http/page.interceptor.js';
 import { ProblemFilter } from './platform/http/problem.filter.js';
-import { keepAddressesOf } from './platform/http/client-address.js';
+import { keepAddresses } from './platform/http/client-address.js';
 import { addRequestHooks, requestId } from './platform/http/request-hooks.js';
 import { RouteTable } from './platform/http/route-table.js';
 import { serverLimits } from './platform/http/server-limits.js';
@@ -49,6 +50,11 @@ export async function createApp(
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 65_536 },
     genReqId: requestId,
     ...serverLimits(environment),
+    // The first that is called for a request, before anything reads its address.
+    rewriteUrl: (request: IncomingMessage) => {
+      keepAddresses(request);
+      return request.url ?? '/';
+    },
     trustProxy: environment.trusted_proxies.length > 0 && environment.trusted_proxies,
     skipMiddie: true,
     // Idle connections must not keep a stopping server alive.
@@ -63,7 +69,6 @@ export async function createApp(
   });
   const fastify = adapter.getInstance();
   filter.current = new ProblemFilter(RouteTable.of(fastify));
-  keepAddressesOf(fastify.server);
   addRequestHooks(fastify, environment, adapter);
   adapter.grace_seconds = environment.SHUTDOWN_GRACE_SECONDS;
   adapter.watchConnections();

@@ -46,6 +46,11 @@ export class Authentication extends Authenticator {
     if (type !== 'api_key_created') this.tellChanged(data.key_id as string);
   }
 
+  async recognise(token: string): Promise<Principal | null> {
+    const key = parseKey(token);
+    return key ? (this.ring.recall(key) ?? this.ring.prove(key)) : (this.oidc.recall(token) ?? this.oidc.prove(token));
+  }
+
   private async prove(token: string, address: string): Promise<Principal> {
     const key = parseKey(token);
     const principal = key ? await this.ring.prove(key) : await this.oidc.prove(token);

@@ -9,7 +9,7 @@ import type { LoggedEvent } from '../platform/events/logged-event.js';
 import { NothingYet } from '../platform/http/nothing-yet.js';
 import { NextReady } from './next-ready.js';
 import type { LeasedTask } from './task.sql.js';
-import { type LeaseRequest, MAX_OFFERS_OF_KEY, TaskDispatch, type Worker } from './task-dispatch.js';
+import { type LeaseRequest, TaskDispatch, type Worker } from './task-dispatch.js';
 import { TaskStatus } from './task-state.js';
 import type { Wanted } from './tasks.events.js';
 
@@ -17,6 +17,9 @@ import type { Wanted } from './tasks.events.js';
 const SIGNS_OF_LIFE = 3;
 /** Who was passed over looks again after this long, at first and at most: whoever had the task may just let go of it. */
 const PASSED_OVER_MS = { first: 10, most: 250 };
+const PASSED_OVER_TOGETHER = 20;
+/** Of those who wait, so many look at a time when something may have become ready, and nobody knows what. */
+const GUESSING = 50;
 
 /** A task became ready; it is offered to one agent after the other, until one of them takes it. */
 interface Offer {
@@ -47,6 +50,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   private signsOfLife: NodeJS.Timeout | null = null;
   private readonly signOfLifeMs: number;
   private isClosing = false;
+  /** How many wait for what others have in their hands. */
+  private passedOver = 0;
 
   constructor(
     private readonly dispatch: TaskDispatch,
@@ -78,7 +83,7 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       await over;
     } while (tasks.length === 0 && mayWait());
     if (hasLeft.aborted) tasks = await this.giveBack(tasks);
-    await this.passOn(poll.offer, tasks);
+    await this.passOn(poll, tasks);
     return tasks;
   }
 
@@ -89,11 +94,9 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
       poll.worker = worker;
       waiter?.know(worker);
       poll.passed_over = is_passed_over ? poll.passed_over + 1 : 0;
-      if (is_passed_over)
-        waiter?.wakeIn(Math.min(PASSED_OVER_MS.first * 2 ** (poll.passed_over - 1), PASSED_OVER_MS.most));
       if (tasks.length === 0) await this.dispatch.noteIdle(worker, waiter !== null);
-      await this.passOn(poll.offer, tasks);
-      poll.offer = null;
+      if (is_passed_over && waiter) this.wakeSoon(waiter, poll.passed_over);
+      else await this.passOn(poll, tasks);
       return tasks;
     } catch (error) {
       if (waiter) this.leave(waiter);
@@ -105,6 +108,9 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   private async overOf(waiter: Waiter, poll: Poll): Promise<void> {
     await waiter.over;
     this.leave(waiter);
+    if (!waiter.offer) return;
+    // It still has one that it was passed over for.
+    if (poll.offer) this.offer(poll.offer);
     poll.offer = waiter.offer;
   }
 
@@ -136,8 +142,13 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
 
   /** What becomes ready is so, also while its place in the log is open: nobody waits for that. */
   private onUnsettled(events: readonly LoggedEvent[] | null): void {
-    if (!events) return this.wakeAll();
-    for (const event of events) if (event.type.startsWith('task_')) this.onTaskEvent(event);
+    // In turn, as who looks again comes last.
+    if (!events) for (const waiter of [...this.waiters].slice(0, GUESSING)) this.leave(waiter);
+    for (const event of events ?? []) {
+      if (event.type.startsWith('task_')) this.onTaskEvent(event);
+      if (event.type === 'agent_updated' || event.type === 'agent_deleted') this.onAgentUpdated(event);
+      if (event.type.startsWith('workflow_agent_')) this.onWorkflowAgents();
+    }
   }
 
   /** It may do more, or other, work than before. */
@@ -185,10 +196,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     await nextTurn();
     this.keysToOffer.delete(key);
     try {
-      const ready = await this.dispatch.readyOfKey(key);
-      // There may be more, for others.
-      if (ready.length === MAX_OFFERS_OF_KEY) return this.wakeAll();
-      for (const { id, project_id, ...wanted } of ready) {
+      const workers = [...this.waiters].flatMap(({ worker }) => worker ?? []);
+      for (const { id, project_id, ...wanted } of await this.dispatch.readyOfKey(key, workers)) {
         this.offer({ task_id: id, project_id, wanted: { ...wanted, ready_at: null }, tried: new Set() });
       }
     } catch (error) {
@@ -197,9 +206,26 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   }
 
   /** Whom it was offered to could not take it (no slot, drained, gone) or got another: then it is for the next. */
-  private async passOn(offer: Offer | null, taken: LeasedTask[]): Promise<void> {
+  private async passOn(poll: Poll, taken: LeasedTask[]): Promise<void> {
+    const { offer } = poll;
+    poll.offer = null;
     if (!offer || taken.some(({ id }) => id === offer.task_id)) return;
-    if (await this.dispatch.isReady(offer.task_id)) this.offer(offer);
+    // Whoever cannot be asked whether it is still there is worth a look.
+    const isReady = await this.dispatch.isReady(offer.task_id).catch(() => true);
+    if (isReady) this.offer(offer);
+  }
+
+  /** Those who were passed over share how often they may look, however many they are and however long it lasts. */
+  private wakeSoon(waiter: Waiter, times: number): void {
+    const ms = Math.min(PASSED_OVER_MS.first * 2 ** (times - 1), PASSED_OVER_MS.most);
+    this.passedOver++;
+    setTimeout(
+      () => {
+        this.passedOver--;
+        waiter.wake();
+      },
+      ms * Math.ceil(this.passedOver / PASSED_OVER_TOGETHER),
+    ).unref();
   }
 
   /** Nobody hears the answer any more. */
@@ -232,7 +258,7 @@ class Waiter {
 
   constructor(
     readonly agent_id: string,
-    private worker: Worker | null,
+    public worker: Worker | null,
     ms: number,
     hasLeft: AbortSignal,
   ) {
@@ -245,10 +271,6 @@ class Waiter {
       };
       hasLeft.addEventListener('abort', this.wake);
     });
-  }
-
-  wakeIn(ms: number): void {
-    setTimeout(() => this.wake(), ms).unref();
   }
 
   wants(offer: Offer): boolean {

@@ -4,6 +4,7 @@ import { actAsAgent, continueIn, currentContext, type RequestContext } from '../
 import { Batch } from '../platform/database/batch.js';
 import { Database } from '../platform/database/database.js';
 import { newId } from '../platform/database/new-id.js';
+import { openScope } from '../platform/database/transaction-scope.js';
 import { type Transaction, UnitOfWork } from '../platform/database/unit-of-work.js';
 import { isLocked, shareTransaction, waitShortly } from '../platform/database/share-transaction.js';
 import { InvalidInput } from '../platform/errors/common.errors.js';
@@ -31,6 +32,9 @@ const MOST_IN_COMPANY = 10_000;
 const LARGE_OUTPUT = 10_000;
 const MAX_OUTPUT_BYTES = 1_048_576;
 
+/** The task as clients see it, as far as it is known already. */
+type Completed = Pick<CompletedTask, 'json'>;
+
 interface Result {
   task_id: string;
   dto: CompleteTaskDto;
@@ -55,6 +59,9 @@ export class TaskCompletions {
   private readonly lane = { lanes: 1, keyOf: ({ goesAlone, task_id }: Result) => (goesAlone ? task_id : '') };
   private readonly alone = new Batch((results: Result[]) => this.completeAlone(results), this.lane);
   private readonly inRuns = new Batch((results: Result[]) => this.completeInRuns(results), this.lane);
+
+  // Each waits with a connection, of which others need some.
+  private readonly patient = new Batch((results: Result[]) => this.completePatiently(results), { most: 1, lanes: 4 });
 
   constructor(
     private readonly database: Database,
@@ -95,13 +102,30 @@ export class TaskCompletions {
   }
 
   /** With others that come at the same time. Null: it must be done another way, which also tells why. */
-  private async completeTogether(task_id: string, dto: CompleteTaskDto, is_shown: boolean) {
+  private async completeTogether(task_id: string, dto: CompleteTaskDto, is_shown: boolean): Promise<Completed | null> {
     const output = outputOf(dto);
     await this.store.assertOwnLease(task_id, dto.lease_token);
     const goesAlone = (dto.quality_score ?? null) !== null || output.length > LARGE_OUTPUT;
     const result = { task_id, dto, output, is_shown, goesAlone, context: currentContext() };
     const isInCompany = this.inCompany.delete(dto.lease_token);
-    return (isInCompany ? null : await this.alone.add(result)) ?? this.inRuns.add(result).catch(unlessLocked);
+    return (
+      (isInCompany ? null : await this.alone.add(result)) ??
+      this.inRuns.add(result).catch((error) => this.unlessLocked(error, result))
+    );
+  }
+
+  /** A locked one waits by itself. In a transaction of the caller's nothing can follow what has failed. */
+  private unlessLocked(error: unknown, result: Result): Promise<Completed> {
+    if (!isLocked(error) || openScope()) throw error;
+    return this.patient.add(result);
+  }
+
+  private completePatiently(results: Result[]): Promise<Completed[]> {
+    const complete = async ({ task_id, dto, context }: Result): Promise<Completed> => {
+      await continueIn(context, () => this.completeLocked(task_id, dto));
+      return { json: null };
+    };
+    return Promise.all(results.map(complete));
   }
 
   /** Whatever the task is in: it is locked, looked at, and then completed. */
@@ -131,10 +155,12 @@ export class TaskCompletions {
 
   /** Tasks whose runs may go on. */
   private completeInRuns(results: Result[]): Promise<(CompletedTask | null)[]> {
+    const isAlone = openScope() !== undefined;
     return this.unitOfWork.run(async (tx) => {
-      // One whose row, or agent's row, somebody has locked must not keep those behind it waiting.
+      // One whose row, or agent's row, somebody has locked must not keep those behind it waiting. Within the transaction of
+      // a request there are none.
       if (results.length > 1) shareTransaction(this.database);
-      else waitShortly(this.database);
+      else if (!isAlone) waitShortly(this.database);
       const rows = await this.database.query<CompletedInRun>(COMPLETE_IN_RUNS, valuesOf(results));
       this.store.noteRunLocks(rows);
       const done = doneOf(results, rows);
@@ -165,12 +191,6 @@ export class TaskCompletions {
     this.presence.note(agent_id);
     this.presence.noteFinished(agent_id);
   }
-}
-
-/** Then it waits by itself. */
-function unlessLocked(error: unknown): null {
-  if (isLocked(error)) return null;
-  throw error;
 }
 
 type Done<Row> = Result & { task: Row };

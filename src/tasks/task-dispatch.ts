@@ -24,7 +24,7 @@ import { LeaseLost } from './tasks.errors.js';
 import { TaskAssigned, TaskProgressUpdated } from './tasks.events.js';
 
 const SWEEP_BATCH = 1000;
-export const MAX_OFFERS_OF_KEY = 10;
+const MAX_OFFERS_OF_KEY = 10;
 /** How often a lease that lost a race for a slot is tried again at once. */
 const TRIES_FOR_SLOT = 5;
 const EXPIRED = statement(
@@ -37,13 +37,15 @@ const IS_READY = statement(
   `SELECT FROM tasks t WHERE t.id = $1 AND t.status = 'pending' AND t.ready_at <= now() AND ${HAS_SLOT}`,
 );
 
-/** Tasks with the concurrency key $1 that may be leased, as far as there are slots. */
+/** Tasks with the concurrency key $1 that agents of the types $2, or the agents $3, may lease, as far as there are slots. */
 const READY_OF_KEY = statement(
   'ready_tasks_of_key',
   `SELECT t.id, t.project_id, t.agent_type, CASE WHEN t.assignment_is_fixed THEN t.assigned_agent_id END AS agent_id,
           t.required_capabilities
    FROM tasks t
    WHERE t.concurrency_key = $1 AND t.status = 'pending' AND t.ready_at <= now() AND ${HAS_SLOT}
+     AND CASE WHEN t.assignment_is_fixed THEN t.assigned_agent_id = ANY ($3::uuid[])
+           ELSE t.agent_type IS NULL OR t.agent_type = ANY ($2::text[]) END
    ORDER BY t.priority DESC, t.ready_at
    LIMIT ${MAX_OFFERS_OF_KEY}`,
 );
@@ -109,7 +111,7 @@ export class TaskDispatch {
   async lease(request: LeaseRequest): Promise<LeaseLook> {
     for (let tries = 1; ; tries++) {
       const { is_contended, ...result } = await this.leaseOnce(request);
-      if (result.tasks.length > 0 || !is_contended || tries === TRIES_FOR_SLOT) return result;
+      if (result.tasks.length > 0 || result.is_passed_over || !is_contended || tries === TRIES_FOR_SLOT) return result;
     }
   }
 
@@ -150,9 +152,11 @@ export class TaskDispatch {
     else await this.agents.noteIdle(agent_id);
   }
 
-  /** What a free slot of a concurrency key could be for. */
-  readyOfKey(concurrency_key: string): Promise<ReadyTask[]> {
-    return this.database.query<ReadyTask & Record<string, unknown>>(READY_OF_KEY, [concurrency_key]);
+  /** What a free slot of a concurrency key could be for, if these are there to do it. */
+  readyOfKey(concurrency_key: string, workers: readonly Worker[]): Promise<ReadyTask[]> {
+    const types = [...new Set(workers.map(({ my_type }) => my_type))];
+    const ids = workers.map(({ agent_id }) => agent_id);
+    return this.database.query<ReadyTask & Record<string, unknown>>(READY_OF_KEY, [concurrency_key, types, ids]);
   }
 
   async isReady(id: string): Promise<boolean> {

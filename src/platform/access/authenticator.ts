@@ -10,6 +10,9 @@ export abstract class Authenticator {
    */
   abstract authenticate(token: string, address: string): Principal | Promise<Principal>;
 
+  /** The same without consequences: nobody has tried anything. Null: nobody's, or nobody's any more. */
+  abstract recognise(token: string): Promise<Principal | null>;
+
   /** Credentials that were refused since the start, on this node. */
   abstract readonly refused: number;
 

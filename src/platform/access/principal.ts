@@ -29,3 +29,7 @@ export interface Principal {
 
 /** Whether its credential has ended by itself. */
 export const isOver = ({ expires_at }: Principal): boolean => expires_at !== null && expires_at.getTime() <= Date.now();
+
+/** Whether it may do the same in the same place, though its credential may be another. */
+export const isSameCaller = (one: Principal, other: Principal): boolean =>
+  one.role === other.role && one.project_id === other.project_id && one.agent_id === other.agent_id;

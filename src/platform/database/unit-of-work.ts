@@ -73,6 +73,8 @@ export class UnitOfWork {
       });
       scope.is_open = false;
       await commit(client);
+      // One that `pg` itself would not send.
+      if (tx.failure) throw tx.failure;
       tx.tellCommitted();
       if (tx.has_events) this.commits.signal();
       return result;

@@ -17,7 +17,7 @@ const LOOK_ANYWAY: Rest = { ms: 5_000 };
 /** Under load one look serves all commits of this long; the first one after a pause is seen at once. */
 const GATHER_MS = 3;
 const AFTER_FAILURE: Rest = { ms: 1_000, is_firm: true };
-/** After how long it is told that something has happened whose order is still open; and how often that there is much. */
+/** After how long, at least, it is told that something has happened whose order is open; and how often that there is much. */
 const UNSETTLED_MS = { early: 20, guess: 250 };
 
 /** What one look at the log has shown. */
@@ -189,9 +189,9 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     const before = this.unsettledSince;
     this.unsettledSince = new Map(unsettled.map(({ id }) => [id, before.get(id) ?? now]));
     const late = unsettled.filter(({ id }) => now - this.unsettledSince.get(id)! >= UNSETTLED_MS.early);
-    for (const { id } of late) this.unsettledSince.set(id, Infinity);
     if (is_whole ? late.length === 0 : now - this.guessedAt < UNSETTLED_MS.guess) return;
-    if (!is_whole) this.guessedAt = now;
+    if (is_whole) for (const { id } of late) this.unsettledSince.set(id, Infinity);
+    else this.guessedAt = now;
     for (const listener of this.unsettledListeners) listener(is_whole ? late : null);
   }
 

@@ -1,5 +1,5 @@
 import proxyAddr from '@fastify/proxy-addr';
-import { type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Environment } from '../config/environment.js';
 
@@ -14,11 +14,6 @@ export function addressReader({ trusted_proxies }: Environment): (request: Incom
     keepAddresses(request);
     return proxyAddr(request, isTrusted) ?? '';
   };
-}
-
-/** Before Fastify reads it: of what proxies forward, only addresses are believed. */
-export function keepAddressesOf(server: Server): void {
-  server.prependListener('request', keepAddresses);
 }
 
 /** What stands there besides addresses no proxy has written, and so neither what stands before it. Ports are cut off. */

@@ -4,7 +4,7 @@ import type { Server, Socket } from 'socket.io';
 import { CredentialMissing, CredentialRefused, NotAllowed } from '../access/access.errors.js';
 import { Authenticator } from '../access/authenticator.js';
 import { credentialOf } from '../access/credential.js';
-import { isOver, type Principal } from '../access/principal.js';
+import { isOver, isSameCaller, type Principal } from '../access/principal.js';
 import { principalOf, setPrincipal } from '../access/socket-principal.js';
 import { Environment } from '../config/environment.js';
 import { describeError } from '../errors/describe-error.js';
@@ -112,9 +112,6 @@ export class SocketAccess implements OnModuleDestroy {
     }
   }
 }
-
-const isSameCaller = (one: Principal, other: Principal): boolean =>
-  one.role === other.role && one.project_id === other.project_id && one.agent_id === other.agent_id;
 
 /** `auth: { token }`, or a header as in requests. */
 function tokenOf({ handshake }: Socket): string | null {
