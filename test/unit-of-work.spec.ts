@@ -207,6 +207,7 @@ describe('a unit of work', () => {
       });
       const awaitedFirst = unitOfWork.run(async (tx) => {
         const refused = tx.manager.query(`DO $$ BEGIN RAISE EXCEPTION 'the reason'; END $$`);
+        refused.catch(() => undefined);
         await new Promise(setImmediate);
         // The second is not prepared, as the first was not.
         for (const note of ['three', 'four']) tx.send({ ...ADD, name: 'add_another_note' }, [note]);
