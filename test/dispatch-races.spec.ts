@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { DatabasePool } from '../src/platform/database/database-pool.js';
 import { eventually } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
+import { openTransaction } from './support/open-transaction.js';
 import { startRun } from './support/runs.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -61,16 +61,13 @@ describe('at the same time', () => {
 
   it.skipIf(!inject('template'))('a completion whose task somebody is changing keeps no other waiting', async () => {
     const [locked, free] = [await held(), await held()];
-    const other = await server.database.pool.connect();
-    await other.query('BEGIN');
-    await other.query('SELECT FROM tasks WHERE id = $1 FOR UPDATE', [locked.task.id]);
+    const letGo = await openTransaction(server, 'SELECT FROM tasks WHERE id = $1 FOR UPDATE', [locked.task.id]);
     let isOver = false;
 
     const waiting = complete(server, locked.leased).finally(() => (isOver = true));
     const answered = await complete(server, free.leased);
     const wasOver = isOver;
-    await other.query('COMMIT');
-    other.release();
+    await letGo();
 
     expect(answered).toMatchObject({ status: 200, body: { status: 'completed' } });
     expect(wasOver).toBe(false);
@@ -98,9 +95,7 @@ describe('at the same time', () => {
   it.skipIf(!inject('template'))("a result that waits for its agent's row keeps no other waiting", async () => {
     const [stuck, free] = [await held(), await startRun(server, [{ key: 'a' }])];
     const [leased] = await lease(server, free.agent);
-    const holder = await server.app.get(DatabasePool).pool.connect();
-    await holder.query('BEGIN');
-    await holder.query('SELECT FROM agents WHERE id = $1 FOR UPDATE', [stuck.agent.id]);
+    const letGo = await openTransaction(server, 'SELECT FROM agents WHERE id = $1 FOR UPDATE', [stuck.agent.id]);
     let isAnswered = false;
     const waiting = complete(server, stuck.leased).then((answer) => {
       isAnswered = true;
@@ -114,8 +109,7 @@ describe('at the same time', () => {
     expect((await complete(server, leased!)).status).toBe(200);
     expect(isAnswered).toBe(false);
 
-    await holder.query('ROLLBACK');
-    holder.release();
+    await letGo();
     expect(await waiting).toBe(200);
   });
 

@@ -1,14 +1,12 @@
 import { get as httpGet, request } from 'node:http';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { DatabasePool } from '../src/platform/database/database-pool.js';
 import { LeaseWaiters } from '../src/tasks/lease-waiters.js';
 import { eventually, HANGING_MS, within } from './support/eventually.js';
 import { complete, fail, lease, type Leased, makeAgent, makeProject, makeTask } from './support/makers.js';
+import { HOLD_BACK_LOG, openTransaction } from './support/open-transaction.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
-
-/** Far longer than anything should take; a wait that lasts half as long was not ended by what it waited for. */
-const WAIT_SECONDS = 20;
+import { isBack, WAIT_SECONDS, waitForWork } from './support/waiting-agent.js';
 
 describe('an agent that waits for work', () => {
   let server: TestApp;
@@ -32,21 +30,7 @@ describe('an agent that waits for work', () => {
     };
   }
 
-  const isBack = (agent: { id: string }) =>
-    eventually(async () => expect((await agentOf(agent)).status).not.toBe('offline'));
-
-  /** What the agent gets, once it is seen to wait: it begins as offline, and asking for work brings it back. */
-  async function waiting(agent: { id: string; status: string }, fields: object = {}) {
-    const startedAt = performance.now();
-    const answer = lease(server, agent, { wait_seconds: WAIT_SECONDS, ...fields }).then((leased) => {
-      const seconds = (performance.now() - startedAt) / 1000;
-      if (seconds > WAIT_SECONDS / 2) throw new Error(`Waited ${seconds} s: what it waited for did not wake it`);
-      return leased;
-    });
-    if (agent.status === 'offline') await isBack(agent);
-    // In an object, or awaiting this would await the answer.
-    return { answer };
-  }
+  const waiting = (agent: { id: string; status: string }, fields?: object) => waitForWork(server, agent, fields);
 
   it('gets a task as soon as it is created', async () => {
     const { agent, task } = await place();
@@ -61,7 +45,7 @@ describe('an agent that waits for work', () => {
     const { agent, task } = await place();
     const rounds = Array.from({ length: 20 }, async (_each, round) => {
       const type = `beginner ${round}`;
-      const { answer } = await waiting(await agent({ type }), {});
+      const { answer } = await waiting(await agent({ type }));
       for (let turn = 0; turn < round; turn++) await new Promise(setImmediate);
       await task(type, { agent_type: type });
       return titles(await answer);
@@ -73,13 +57,10 @@ describe('an agent that waits for work', () => {
   it.skipIf(!inject('template'))('gets a task as soon as others let go of it', async () => {
     const { agent, task } = await place();
     const { id } = await task('in other hands');
-    const holder = await server.app.get(DatabasePool).pool.connect();
-    await holder.query('BEGIN');
-    await holder.query('SELECT FROM tasks WHERE id = $1 FOR UPDATE', [id]);
+    const letGo = await openTransaction(server, 'SELECT FROM tasks WHERE id = $1 FOR UPDATE', [id]);
     const { answer } = await waiting(await agent({ status: 'offline' }));
 
-    await holder.query('ROLLBACK');
-    holder.release();
+    await letGo();
 
     expect(titles(await answer)).toEqual(['in other hands']);
   });
@@ -87,15 +68,12 @@ describe('an agent that waits for work', () => {
   it.skipIf(!inject('template'))('gets a task although a transaction holds the log back', async () => {
     const { agent, task } = await place();
     const { answer } = await waiting(await agent({ status: 'offline' }));
-    const holder = await server.app.get(DatabasePool).pool.connect();
-    await holder.query('BEGIN');
-    await holder.query('SELECT pg_current_xact_id()');
+    const letGo = await openTransaction(server, HOLD_BACK_LOG);
 
     await task('not yet told');
 
     expect(titles(await answer)).toEqual(['not yet told']);
-    await holder.query('ROLLBACK');
-    holder.release();
+    await letGo();
   });
 
   it('gets nothing when its time is over', async () => {
@@ -199,7 +177,7 @@ describe('an agent that waits for work', () => {
     const { agent, task } = await place();
     const gone = await agent({ status: 'offline' });
     const refused = lease(server, gone, { wait_seconds: WAIT_SECONDS }).catch((error: Error) => error.message);
-    await isBack(gone);
+    await isBack(server, gone);
     const { answer } = await waiting(await agent({ status: 'offline' }));
 
     await server.delete(`/api/v1/agents/${gone.id}`);
@@ -284,7 +262,7 @@ describe('an agent that waits for work', () => {
       server.post('/api/v1/tasks/lease', { agent_id: worker.id, wait_seconds }, { 'idempotency-key': key });
 
     const waiting = poll(WAIT_SECONDS, 'poll 1');
-    await isBack(worker);
+    await isBack(server, worker);
     const made = await task('meanwhile');
     const first = await waiting;
     const again = await poll(WAIT_SECONDS, 'poll 1');

@@ -4,6 +4,7 @@ import { Within } from '../src/platform/events/handlers.js';
 import { TaskCompletions } from '../src/tasks/task-completions.js';
 import { RunStarted, RunStepCompleted } from '../src/workflows/workflows.events.js';
 import { complete, lease, type Leased, makeAgent, makeWorkflow } from './support/makers.js';
+import { openTransaction } from './support/open-transaction.js';
 import { execute, getRun, statuses, tasksOf } from './support/runs.js';
 import { startTestApp, type TestApp } from './support/test-app.js';
 
@@ -180,17 +181,14 @@ describe('runs that begin and move on at the same time', () => {
     const runs = await beginAll(workflows);
     const held = await lease(server, agent, { max_tasks: 50 });
     const locked = held.findIndex(({ task }) => task.run_id === runs[1]);
-    const other = await server.database.pool.connect();
-    await other.query('BEGIN');
-    await other.query('SELECT FROM workflow_runs WHERE id = $1 FOR UPDATE', [runs[1]]);
+    const letGo = await openTransaction(server, 'SELECT FROM workflow_runs WHERE id = $1 FOR UPDATE', [runs[1]]);
     let isOver = false;
 
     const answers = held.map((each) => complete(server, each));
     void answers[locked]!.then(() => (isOver = true));
     const others = await Promise.all(answers.filter((_, index) => index !== locked));
     const wasOver = isOver;
-    await other.query('COMMIT');
-    other.release();
+    await letGo();
 
     expect(statusesOf(others)).toEqual([200, 200]);
     expect(wasOver).toBe(false);

@@ -60,7 +60,8 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     tail: EventTail,
     { AGENT_OFFLINE_AFTER_SECONDS }: Environment,
   ) {
-    tail.onUnsettled((events) => this.onUnsettled(events));
+    // What becomes ready is so, also while its place in the log is open: nobody waits for that.
+    tail.tellEarly(this, () => this.wakeSome());
     this.signOfLifeMs = (AGENT_OFFLINE_AFTER_SECONDS * 1000) / SIGNS_OF_LIFE;
   }
 
@@ -138,17 +139,6 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
     const ms = wanted.ready_at === null ? 0 : new Date(wanted.ready_at).getTime() - created_at.getTime();
     if (ms > 0) this.nextReady.expect(ms);
     else if (!concurrency_key) this.offer({ task_id, wanted, project_id, tried: new Set() });
-  }
-
-  /** What becomes ready is so, also while its place in the log is open: nobody waits for that. */
-  private onUnsettled(events: readonly LoggedEvent[] | null): void {
-    // In turn, as who looks again comes last.
-    if (!events) for (const waiter of [...this.waiters].slice(0, GUESSING)) this.leave(waiter);
-    for (const event of events ?? []) {
-      if (event.type.startsWith('task_')) this.onTaskEvent(event);
-      if (event.type === 'agent_updated' || event.type === 'agent_deleted') this.onAgentUpdated(event);
-      if (event.type.startsWith('workflow_agent_')) this.onWorkflowAgents();
-    }
   }
 
   /** It may do more, or other, work than before. */
@@ -232,6 +222,11 @@ export class LeaseWaiters implements BeforeApplicationShutdown {
   private async giveBack(tasks: LeasedTask[]): Promise<LeasedTask[]> {
     for (const { id, lease_token } of tasks) await this.dispatch.release(id, lease_token);
     return [];
+  }
+
+  /** In turn, as who looks again comes last. */
+  private wakeSome(): void {
+    for (const waiter of [...this.waiters].slice(0, GUESSING)) this.leave(waiter);
   }
 
   private wakeAll(): void {

@@ -59,7 +59,6 @@ export class TaskCompletions {
   private readonly lane = { lanes: 1, keyOf: ({ goesAlone, task_id }: Result) => (goesAlone ? task_id : '') };
   private readonly alone = new Batch((results: Result[]) => this.completeAlone(results), this.lane);
   private readonly inRuns = new Batch((results: Result[]) => this.completeInRuns(results), this.lane);
-
   // Each waits with a connection, of which others need some.
   private readonly patient = new Batch((results: Result[]) => this.completePatiently(results), { most: 1, lanes: 4 });
 
@@ -155,19 +154,19 @@ export class TaskCompletions {
 
   /** Tasks whose runs may go on. */
   private completeInRuns(results: Result[]): Promise<(CompletedTask | null)[]> {
-    const isAlone = openScope() !== undefined;
+    const isPartOfRequest = openScope() !== undefined;
     return this.unitOfWork.run(async (tx) => {
-      // One whose row, or agent's row, somebody has locked must not keep those behind it waiting. Within the transaction of
-      // a request there are none.
+      // One whose row, or agent's row, somebody has locked must not keep those behind it waiting. Behind one that is part of
+      // a request's own transaction there are none.
       if (results.length > 1) shareTransaction(this.database);
-      else if (!isAlone) waitShortly(this.database);
+      else if (!isPartOfRequest) waitShortly(this.database);
       const rows = await this.database.query<CompletedInRun>(COMPLETE_IN_RUNS, valuesOf(results));
       this.store.noteRunLocks(rows);
       const done = doneOf(results, rows);
       // The same result may be given twice at once: it is one.
       const once = [...new Map(done.map((each) => [each.task.id, each])).values()];
       for (const { task, dto, context } of once) continueIn(context, () => this.record(tx, task, dto.metrics));
-      if (once.length > 0) tx.beforeCommit(() => this.closeBooks(once));
+      if (once.length > 0) tx.sendLast(END_OF_COMPLETIONS, booksOf(once));
       return inOrderOf(results, done);
     });
   }
@@ -176,15 +175,6 @@ export class TaskCompletions {
     actAsAgent(task.assigned_agent_id);
     tx.record(new TaskCompleted(task, TaskStatus.InProgress, task.attempt, metrics));
     tx.afterCommit(() => this.noteCompleted(task.assigned_agent_id));
-  }
-
-  private closeBooks(done: readonly Done<CompletedInRun>[]): void {
-    this.database.send(END_OF_COMPLETIONS, [
-      done.map(({ task }) => task.assigned_agent_id),
-      done.map(({ task }) => task.id),
-      done.map(({ task }) => task.seconds),
-      done.map(({ dto }) => dto.quality_score ?? null),
-    ]);
   }
 
   private noteCompleted(agent_id: string): void {
@@ -202,6 +192,14 @@ const valuesOf = (results: readonly Result[]): unknown[] => [
   results.map(({ output }) => output),
   results.map(({ dto }) => dto.quality_score ?? null),
   results.map(({ is_shown }) => is_shown),
+];
+
+/** What closes the agents' books. */
+const booksOf = (done: readonly Done<CompletedInRun>[]): unknown[] => [
+  done.map(({ task }) => task.assigned_agent_id),
+  done.map(({ task }) => task.id),
+  done.map(({ task }) => task.seconds),
+  done.map(({ dto }) => dto.quality_score ?? null),
 ];
 
 /** As far as the request's record names it: the database has written all of it. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { FlightdeckAgent } from '@flightdeck/client';
-import { DatabasePool } from '../../src/platform/database/database-pool.js';
 import { eventually } from '../support/eventually.js';
 import { bearer, firstKey } from '../support/keys.js';
+import { HOLD_BACK_LOG, openTransaction } from '../support/open-transaction.js';
 import { SocketClient } from '../support/socket-client.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
@@ -193,16 +193,13 @@ describe('a key of role agent', () => {
     async () => {
       const { id, agent, headers } = await registered();
       const waiting = server.post('/api/v1/tasks/lease', { agent_id: agent.id, wait_seconds: 20 }, headers);
-      const holder = await server.app.get(DatabasePool).pool.connect();
-      await holder.query('BEGIN');
-      await holder.query('SELECT pg_current_xact_id()');
+      const letGo = await openTransaction(server, HOLD_BACK_LOG);
 
       await server.request('DELETE', `/api/v1/auth/keys/${id}`, undefined, admin);
       const { body } = await waiting;
 
       expect([[], 401]).toContainEqual(Array.isArray(body) ? body : body.status);
-      await holder.query('ROLLBACK');
-      holder.release();
+      await letGo();
     },
   );
 

@@ -3,8 +3,6 @@ import type { FastifyRequest } from 'fastify';
 import type { Socket } from 'socket.io';
 import { Environment } from '../config/environment.js';
 import { actAs } from '../context/request-context.js';
-import { callerAt } from '../limits/caller.js';
-import { limitClassOf } from '../limits/limit-class.js';
 import { RateLimits } from '../limits/rate-limits.js';
 import { accessOf, type AccessRule } from './access.decorator.js';
 import { CredentialMissing, NotAllowed } from './access.errors.js';
@@ -42,8 +40,7 @@ export class AccessGuard implements CanActivate {
 
   /** Limits come after access, and so would not count it. Throws RateLimited, CredentialMissing. */
   private async refuseNameless(request: FastifyRequest): Promise<never> {
-    const limit_class = limitClassOf(request);
-    if (limit_class !== null) await this.limits.spend(limit_class, callerAt(request.ip));
+    await this.limits.spendByAddress(request);
     throw new CredentialMissing();
   }
 }

@@ -18,14 +18,14 @@ export interface Transaction {
   readonly manager: EntityManager;
   /** Does a statement of which nobody needs the result; it goes to the database with the next one. Its error fails all. */
   send(statement: NamedStatement, values: unknown[]): void;
+  /** The same, just before the commit: for rows that many transactions want, so that none holds them for long. */
+  sendLast(statement: NamedStatement, values: unknown[]): void;
   /** Logs the event with this transaction, after the `@Within` handlers of other domains have had their say. */
   record(event: DomainEvent): void;
   /** Like `record`, but the handlers run at once: for what they must do before the next statement. */
   announce(event: DomainEvent): Promise<void>;
   /** Runs once all that was recorded so far has been handled; what it records itself is handled after it. */
   whenHandled(action: () => Promise<void>): void;
-  /** Runs last, just before the commit: for rows that many transactions want, so that none holds them for long. */
-  beforeCommit(action: () => void): void;
   /** Tells the audit of the request which fields differ; events tell what happened, and what may be large by name only. */
   changed(kind: string, id: string, changes: Changes): void;
   /** Runs after the commit, in this process only: for waking what waits in memory. */
@@ -94,10 +94,11 @@ class OpenTransaction implements Transaction {
   private readonly events: RecordedEvent[] = [];
   private readonly handled = new Set<DomainEvent>();
   private readonly whenHandledActions: (() => Promise<void>)[] = [];
-  private readonly lastActions: (() => void)[] = [];
+  private readonly last: Parameters<Transaction['send']>[] = [];
   private readonly changes: { changed: Changed; context: RequestContext }[] = [];
   private readonly actions: (() => void)[] = [];
-  private failed: unknown;
+  /** Of a statement that nobody waited for: what was wanted after it failed by it. */
+  failure: unknown;
 
   constructor(
     readonly manager: EntityManager,
@@ -109,16 +110,15 @@ class OpenTransaction implements Transaction {
     return this.events.length > 0;
   }
 
-  /** Of a statement that nobody waited for: what was wanted after it failed by it. */
-  get failure(): unknown {
-    return this.failed;
-  }
-
   send(statement: NamedStatement, values: unknown[]): void {
     this.client.sendWithNext({ ...statement, values }).catch((error: unknown) => {
       // By another one, which is told by whom it belongs to.
-      if (!FOLLOWS_A_FAILURE.has(sqlStateOf(error))) this.failed ??= error;
+      if (!FOLLOWS_A_FAILURE.has(sqlStateOf(error))) this.failure ??= error;
     });
+  }
+
+  sendLast(statement: NamedStatement, values: unknown[]): void {
+    this.last.push([statement, values]);
   }
 
   record(event: DomainEvent): void {
@@ -132,10 +132,6 @@ class OpenTransaction implements Transaction {
 
   whenHandled(action: () => Promise<void>): void {
     this.whenHandledActions.push(action);
-  }
-
-  beforeCommit(action: () => void): void {
-    this.lastActions.push(action);
   }
 
   changed(kind: string, id: string, changes: Changes): void {
@@ -156,7 +152,7 @@ class OpenTransaction implements Transaction {
       await this.whenHandledActions.shift()?.();
     }
     if (this.events.length > 0) this.send(LOG_EVENTS, [eventRows(this.events)]);
-    for (const action of this.lastActions) action();
+    for (const each of this.last) this.send(...each);
   }
 
   private async handle(event: DomainEvent): Promise<void> {

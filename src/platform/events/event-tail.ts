@@ -2,7 +2,7 @@ import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy }
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Database } from '../database/database.js';
 import { CommitSignal } from './commit-signal.js';
-import { EventHandlers, matches } from './handlers.js';
+import { EventHandlers, type LiveHandler, matches } from './handlers.js';
 import { type Batch, EventLog } from './event-log.js';
 import { LogChannel } from './log-channel.js';
 import type { LoggedEvent } from './logged-event.js';
@@ -37,7 +37,8 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventTail.name);
   private readonly listeners = new Set<(events: readonly LoggedEvent[]) => void>();
   private readonly lookListeners = new Set<(look: Look) => void>();
-  private readonly unsettledListeners = new Set<(events: readonly LoggedEvent[] | null) => void>();
+  /** Whose handlers are not kept waiting, and what they do when there is too much to tell. */
+  private readonly early = new Map<object, () => void>();
   /** By id, since when they were found so; Infinity: they have been told. */
   private unsettledSince = new Map<string, number>();
   private guessedAt = -Infinity;
@@ -82,11 +83,12 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Called with events that have happened while their order is open, as a transaction runs long: each once, and later told
-   * to the live handlers as all others. With null, again and again, while there are more than one look shows.
+   * The live handlers of this instance are also told of events that have happened while their order is open, as a
+   * transaction runs long: each once, and later again as all others. `guess` is called instead, again and again, while
+   * there are more than one look shows.
    */
-  onUnsettled(listener: (events: readonly LoggedEvent[] | null) => void): void {
-    this.unsettledListeners.add(listener);
+  tellEarly(instance: object, guess: () => void): void {
+    this.early.set(instance, guess);
   }
 
   /** Events of this type are told only while it is wanted: there may be as many as requests. */
@@ -178,7 +180,7 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
 
   private tell(events: LoggedEvent[], untold: readonly string[]): void {
     for (const event of events) {
-      if (!untold.includes(event.type)) this.callHandlersOf(event);
+      if (!untold.includes(event.type)) this.callHandlersOf(event, this.handlers.live);
       this.current = { txid: event.txid, seq: event.seq };
     }
     if (events.length > 0) for (const listener of this.listeners) listener(events);
@@ -188,17 +190,22 @@ export class EventTail implements OnApplicationBootstrap, OnModuleDestroy {
     const now = performance.now();
     const before = this.unsettledSince;
     this.unsettledSince = new Map(unsettled.map(({ id }) => [id, before.get(id) ?? now]));
-    const late = unsettled.filter(({ id }) => now - this.unsettledSince.get(id)! >= UNSETTLED_MS.early);
-    if (is_whole ? late.length === 0 : now - this.guessedAt < UNSETTLED_MS.guess) return;
-    if (is_whole) for (const { id } of late) this.unsettledSince.set(id, Infinity);
-    else this.guessedAt = now;
-    for (const listener of this.unsettledListeners) listener(is_whole ? late : null);
+    if (!is_whole) {
+      if (now - this.guessedAt < UNSETTLED_MS.guess) return;
+      this.guessedAt = now;
+      for (const guess of this.early.values()) guess();
+      return;
+    }
+    const early = this.handlers.live.filter(({ instance }) => this.early.has(instance));
+    for (const event of unsettled) {
+      if (now - this.unsettledSince.get(event.id)! < UNSETTLED_MS.early) continue;
+      this.unsettledSince.set(event.id, Infinity);
+      this.callHandlersOf(event, early);
+    }
   }
 
-  private callHandlersOf(event: LoggedEvent): void {
-    for (const handler of this.handlers.live) {
-      if (matches(handler.pattern, event.type)) this.call(handler.handle, event);
-    }
+  private callHandlersOf(event: LoggedEvent, handlers: readonly LiveHandler[]): void {
+    for (const { pattern, handle } of handlers) if (matches(pattern, event.type)) this.call(handle, event);
   }
 
   /** A live handler cannot fail the change: it has happened. */

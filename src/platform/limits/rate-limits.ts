@@ -1,8 +1,10 @@
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import type { ThrottlerStorage } from '@nestjs/throttler';
+import type { FastifyRequest } from 'fastify';
 import { Environment } from '../config/environment.js';
 import { redisPrefix } from '../queues/redis.js';
-import { LIMIT_CLASSES, type LimitClass } from './limit-class.js';
+import { callerAt } from './caller.js';
+import { LIMIT_CLASSES, type LimitClass, limitClassOf } from './limit-class.js';
 import { RateLimited } from './limits.errors.js';
 import { LocalWindows } from './local-windows.js';
 import { SharedWindows } from './shared-windows.js';
@@ -49,6 +51,12 @@ export class RateLimits implements ThrottlerStorage, OnModuleInit, OnModuleDestr
     if (limit === 0) return;
     const hit = await this.hit(keyOf(limit_class, caller), WINDOW_MS, limit, limit_class);
     if (!hit.is_allowed) throw new RateLimited(limit_class, limit, secondsUntil(hit.ends_at));
+  }
+
+  /** The same for a request before, or without, a guard that finds out who calls: it counts for its address. */
+  async spendByAddress(request: FastifyRequest): Promise<void> {
+    const limit_class = limitClassOf(request);
+    if (limit_class !== null) await this.spend(limit_class, callerAt(request.ip));
   }
 
   /** Counts one more if this node can let it through without a question to others; else null, and nothing is counted. */

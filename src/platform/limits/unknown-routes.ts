@@ -1,8 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
-import { callerAt } from './caller.js';
-import { limitClassOf } from './limit-class.js';
 import { RateLimits } from './rate-limits.js';
 
 /** Where there is no route there is no guard either: who asks for what does not exist is counted by address. */
@@ -18,9 +16,8 @@ export class UnknownRoutes implements OnModuleInit {
     const fastify = this.host.httpAdapter?.getInstance<FastifyInstance | undefined>();
     // After the hooks of all kinds that come with a request, so that a page may read the answer; before the body.
     fastify?.addHook('preParsing', (request, _reply, _payload, done) => {
-      const limit_class = request.is404 ? limitClassOf(request) : null;
-      if (limit_class === null) return done();
-      this.limits.spend(limit_class, callerAt(request.ip)).then(() => done(), done);
+      if (!request.is404) return done();
+      this.limits.spendByAddress(request).then(() => done(), done);
     });
   }
 }
